@@ -1,0 +1,35 @@
+# airworthy.stack. `make help` lists what there is.
+SHELL := /bin/bash -o pipefail
+PATH := $(CURDIR)/.venv/bin:$(CURDIR)/lab/bin:$(PATH)
+export PATH
+
+# What `ansible-test` and Molecule must not pick up from the caller.
+unexport ANSIBLE_CONFIG ANSIBLE_INVENTORY
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-down certify test lint unit sanity molecule bench lock clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+.venv/.done: requirements.lock
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --require-hashes --requirement requirements.lock
+	touch $@
+
+demo: .venv/.done ## provision a server (a container on this machine) and certify it
+	prepare
+	ansible-playbook lab/create.yml -i inventories/demo
+	ansible-playbook site.yml -i inventories/demo
+	ansible-playbook certify.yml -i inventories/demo
+
+demo-down: .venv/.done ## remove all that the demo made
+	ansible-playbook lab/destroy.yml -i inventories/demo -e lab_keep_downloads=false
+	-podman network rm airworthy
+	-podman image rm localhost/airworthy-debian:trixie
+	rm -rf inventories/demo/secrets reports/demo lab/id_ed25519*
+
+lock: .venv/.done ## pin the dependencies of pyproject.toml anew
+	uv pip compile pyproject.toml --group test --group lint --group maintain --python-version 3.11 --upgrade \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+		--quiet --output-file requirements.lock
