@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import http from 'node:http';
 import { test } from 'node:test';
 import { environment } from './support.js';
 
@@ -30,13 +31,16 @@ test('build, migrate, seed, verify, serve, smoke test, stop', { skip: !process.e
     assert.equal(status, 0, stdout + stderr);
     assert.doesNotMatch(stdout, /skipped/);
 
-    // Ask something slow (a scrypt), stop at once: the answer still comes, then the process ends well.
-    const answer = fetch(`http://127.0.0.1:${port}/api/auth/sign-in`, {
-      method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(admin),
-    });
-    await new Promise((resolve) => { setTimeout(resolve, 30); });
+    // A request whose head has arrived is in flight when the signal comes; its body follows after.
+    const request = http.request({ port, path: '/api/auth/sign-in', method: 'POST', headers: { 'Content-Type': 'application/json', Expect: '100-continue' } });
+    request.flushHeaders();
+    await once(request, 'continue');
     server.kill('SIGTERM');
-    assert.equal((await answer).status, 200);
+    while (!/stopping/.test((await once(server.stdout, 'data'))[0]));
+    request.end(JSON.stringify(admin));
+    const [answer] = await once(request, 'response');
+    answer.resume();
+    assert.equal(answer.statusCode, 200);
     const [code] = await once(server, 'exit');
     assert.equal(code, 0);
   } finally {
