@@ -27,7 +27,7 @@ demo-down: .venv/.done ## remove all that the demo made
 	ansible-playbook lab/destroy.yml -i inventories/demo -e lab_keep_downloads=false
 	-podman network rm airworthy
 	-podman image rm localhost/airworthy-debian:trixie
-	rm -rf inventories/demo/secrets reports/demo lab/id_ed25519*
+	rm -rf inventories/demo/.secrets reports/demo lab/id_ed25519*
 
 lock: .venv/.done ## pin the dependencies of pyproject.toml anew
 	uv pip compile pyproject.toml --group test --group lint --group maintain --python-version 3.11 --upgrade \

@@ -61,7 +61,7 @@ class LookupModule(LookupBase):
         if not variables.get("airworthy_secrets_dir"):
             raise AnsibleError(
                 "airworthy_secrets_dir is undefined: let the role depend on airworthy.stack.preflight, "
-                'or write in group_vars/all.yml: airworthy_secrets_dir: "{{ inventory_dir }}/secrets"'
+                'or write in group_vars/all.yml: airworthy_secrets_dir: "{{ inventory_dir }}/.secrets"'
             )
         store = SecretStore(
             directory=str(self._templar.template(variables["airworthy_secrets_dir"])),

@@ -55,21 +55,26 @@ def write(path: str, content: bytes, mode: int = PRIVATE) -> None:
 
 
 def read(path: str, loader: DataLoader) -> bytes:
-    """The content, decrypted when it is a vault. Plain text that others can read is refused: it is no secret any more."""
+    """The secret in a file. Plain text that others can read is refused: it is no secret any more."""
     with open(path, "rb") as file:
         mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
         content = file.read()
-    if is_encrypted(content):
-        try:
-            return loader._vault.decrypt(content)
-        except AnsibleError as error:
-            raise AnsibleError(
-                f"{path} is encrypted with Ansible Vault and could not be decrypted ({str(error).strip()}): "
-                "give the right password with --ask-vault-pass or --vault-password-file"
-            ) from error
-    if mode & 0o077:
+    if mode & 0o077 and not is_encrypted(content):
         raise AnsibleError(
             f"{path} has mode {mode:04o}, so others can read the secret in it: "
             f"chmod 0600 {path}, or encrypt it with ansible-vault encrypt {path}"
         )
-    return content
+    return decrypt(content, path, loader)
+
+
+def decrypt(content: bytes, path: str, loader: DataLoader) -> bytes:
+    """The content of the file as it is, or decrypted when it is a vault."""
+    if not is_encrypted(content):
+        return content
+    try:
+        return loader._vault.decrypt(content)
+    except AnsibleError as error:
+        raise AnsibleError(
+            f"{path} is encrypted with Ansible Vault and could not be decrypted ({str(error).strip()}): "
+            "give the right password with --ask-vault-pass or --vault-password-file"
+        ) from error
