@@ -29,7 +29,37 @@ demo-down: .venv/.done ## remove all that the demo made
 	-podman image rm localhost/airworthy-debian:trixie
 	rm -rf inventories/demo/.secrets reports/demo lab/id_ed25519*
 
+certify: .venv/.done ## certify the demo's server, deeply
+	ansible-playbook certify.yml -i inventories/demo -e airworthy_certify_level=deep
+
+test: lint unit sanity molecule ## all of the tests
+
+lint: .venv/.done ## ansible-lint (production profile), yamllint, ruff, mypy
+	ruff check plugins tests molecule
+	yamllint --strict .
+	mypy plugins
+	ansible-lint
+
+unit: .venv/.done ## the plugins, the input that is refused, the defaults against their documentation
+	pytest tests/unit tests/bad_input
+
+sanity: .venv/.done ## ansible-test sanity
+	tests/sanity/run
+
+molecule: .venv/.done ## every role and the site, on Debian 12 and 13
+	prepare
+	molecule test --all
+
+bench: .venv/.done ## time the site, side by side with what apt alone needs
+	prepare
+	tests/bench/run
+
 lock: .venv/.done ## pin the dependencies of pyproject.toml anew
 	uv pip compile pyproject.toml --group test --group lint --group maintain --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 		--quiet --output-file requirements.lock
+
+clean: demo-down ## remove what any target made, the virtual environment and caches too
+	-ansible-playbook lab/destroy.yml -i molecule/inventory -e lab_keep_downloads=false
+	-podman image rm localhost/airworthy-debian:bookworm
+	rm -rf .venv .cache reports molecule/inventory/secrets

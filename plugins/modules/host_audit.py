@@ -76,11 +76,10 @@ REMEDIATION = "Move the server to a larger machine, or set base_minimum_memory_m
 
 def judge(capacity: dict[str, Any], wanted: dict[str, Any]) -> Control:
     memory, cores, storage = capacity["memory_mb"], capacity["cores"], capacity["storage"]
+    least_memory, least_cores = wanted["minimum_memory_mb"], wanted["minimum_cores"]
     checks = [
-        Check(
-            "memory", f"at least {wanted['minimum_memory_mb']} MiB", f"{memory} MiB", memory >= wanted["minimum_memory_mb"]
-        ),
-        Check("cores", f"at least {wanted['minimum_cores']}", str(cores), cores >= wanted["minimum_cores"]),
+        Check("memory", f"at least {least_memory} MiB", f"{memory} MiB", memory >= least_memory),
+        Check("cores", f"at least {least_cores}", str(cores), cores >= least_cores),
         Check("storage", " or ".join(wanted["storage"]), storage, storage in wanted["storage"]),
     ]
     control = judged("scale.host", "quick", checks, command=COMMAND, remediation=REMEDIATION)

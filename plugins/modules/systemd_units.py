@@ -116,7 +116,7 @@ class Wish:
 
 
 def newest_change(paths: list[str] | tuple[str, ...]) -> float:
-    """When anything at or below the paths was last put in place: ctime, which a rename moves and `touch` cannot forge."""
+    """When anything at or below the paths was last put in place: ctime, which a rename moves and touch can't forge."""
     newest = 0.0
     for path in paths:
         if not os.path.lexists(path):
@@ -129,7 +129,7 @@ def newest_change(paths: list[str] | tuple[str, ...]) -> float:
 
 
 def plan(wish: Wish, unit: Unit, changed: dict[str, float]) -> list[str]:
-    """The systemctl verbs that lead from the unit to the wish. ``changed`` has the newest change of each list of files."""
+    """The systemctl verbs that lead from unit to wish. ``changed`` has the newest change of each list of files."""
     verbs = []
     if wish.enabled is not None and wish.enabled != unit.enabled:
         verbs.append("enable" if wish.enabled else "disable")
