@@ -1,0 +1,106 @@
+# Copyright (c) the airworthy.stack maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The certificate as text for a terminal: an aligned table by section, then what failed, then the verdict."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ansible_collections.airworthy.stack.plugins.plugin_utils.certificate import Certificate, worst
+
+SIGNS = {
+    "pass": "✓",
+    "fail": "✗",
+    "error": "!",
+    "waived": "~",
+    "not_applicable": "\N{EN DASH}",
+    "not_run": "○",
+    "not_yet": "·",
+}
+
+
+class Text(NamedTuple):
+    """A line of output and the status that colours it; none for plain text."""
+
+    text: str
+    status: str | None = None
+
+
+def render(certificate: Certificate, path: str, width: int) -> Iterator[Text]:
+    """The whole summary for a terminal of that many columns."""
+    width = max(60, min(width, 120))
+    columns = Columns.of(certificate.controls)
+    yield Text("")
+    yield Text(f"Certificate of {certificate.inventory}, level {certificate.level}, {certificate.generated}")
+    for section, lines in certificate.by_section().items():
+        yield from _section(section, lines, columns, width)
+    failing = [control for control in certificate.controls if control["status"] in ("fail", "error")]
+    for control in failing:
+        yield from _failure(control, width)
+    yield Text("")
+    yield from (Text(f"Note: {note}", "waived") for note in certificate.notes)
+    yield Text(f"{certificate.verdict.upper()}: {certificate.headline}", certificate.verdict)
+    yield Text(f"{LABEL['certificate']}{path}")
+
+
+class Columns(NamedTuple):
+    """Widths that align the ids and the hosts of the whole table."""
+
+    id: int
+    host: int
+
+    @classmethod
+    def of(cls, controls: Sequence[Mapping[str, Any]]) -> Columns:
+        return cls(*(max((len(control[key]) for control in controls), default=0) for key in ("id", "host")))
+
+
+def _section(
+    section: str, lines: Mapping[str, Sequence[Mapping[str, Any]]], columns: Columns, width: int
+) -> Iterator[Text]:
+    yield Text("")
+    yield Text(section)
+    for controls in lines.values():
+        if worst(controls) != "not_yet":
+            yield from (_row(control, columns, width) for control in controls)
+    not_yet = [control_id for control_id, controls in lines.items() if worst(controls) == "not_yet"]
+    if not_yet:
+        text = f"{SIGNS['not_yet']} no control yet: {', '.join(not_yet)}"
+        wrapped = textwrap.wrap(text, width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
+        yield from (Text(line, "not_yet") for line in wrapped)
+
+
+def _row(control: Mapping[str, Any], columns: Columns, width: int) -> Text:
+    status = control["status"]
+    seen = control["title"] if status == "pass" else f"{control['title']}: {control['observed']}"
+    start = f"  {SIGNS[status]} {control['id']:<{columns.id}}  {control['host']:<{columns.host}}  "
+    return Text(start + _shortened(seen, width - len(start)), status)
+
+
+def _failure(control: Mapping[str, Any], width: int) -> Iterator[Text]:
+    where = f" on {control['host']}" if control["host"] else ""
+    yield Text("")
+    yield Text(f"{SIGNS[control['status']]} {control['id']}{where}: {control['title']}", control["status"])
+    yield from _labelled("expected", control["expected"], width)
+    yield from _labelled("observed", control["observed"], width)
+    # A command is not wrapped: it is there to be copied.
+    if control["evidence"]["command"]:
+        yield Text(f"{LABEL['see for yourself']}{control['evidence']['command']}")
+    yield from _labelled("what to do", control["remediation"], width)
+
+
+def _labelled(label: str, text: str, width: int) -> Iterator[Text]:
+    if text:
+        start = LABEL[label]
+        indent = " " * len(start)
+        lines = textwrap.wrap(text, width, initial_indent=start, subsequent_indent=indent, break_on_hyphens=False)
+        yield from (Text(line) for line in lines)
+
+
+LABEL = {label: f"  {label:<18}" for label in ("expected", "observed", "see for yourself", "what to do", "certificate")}
+
+
+def _shortened(text: str, width: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= width else text[: max(width - 1, 0)] + "…"
