@@ -47,7 +47,7 @@ def postgresql_settings(
 ) -> dict[str, Any]:
     """Settings for a server that may use ``memory_mb``. Where each formula comes from:
 
-    ============================== ======================================================================================
+    ============================== ================================================================================
     shared_buffers                 25 % of the memory (PostgreSQL manual, "Resource Consumption"), at most 16 GB: beyond
                                    that the operating system's cache serves as well and checkpoints get longer
     effective_cache_size           all of the share; the manual counts shared buffers and the kernel's cache together
@@ -57,12 +57,12 @@ def postgresql_settings(
     wal_buffers                    shared_buffers / 16, at most one segment of 16 MB, where the manual's "auto" ends
     min_wal_size, max_wal_size     1 and 4 GB (PGTune, web), half below 512 MB and twice above 16 GB of memory
     checkpoint_completion_target   0.9 and default_statistics_target 100: the checklist's, and Postgres' own
-    max_worker_processes           Postgres' default of 8, more on more cores; parallel workers as many as cores, half of
-                                   them and 4 at most for one query (PGTune, web)
+    max_worker_processes           Postgres' default of 8, more on more cores; as many parallel workers as cores,
+                                   half of them, and 4 at most, for one query (PGTune, web)
     random_page_cost               1.1 on SSD (PGTune; manual: "close to seq_page_cost"), else the default
     effective_io_concurrency       200 on SSD, 2 on a disk (PGTune), else the default
     huge_pages                     try: never keeps a server from starting
-    ============================== ======================================================================================
+    ============================== ================================================================================
     """
     if storage not in STORAGE:
         raise AnsibleFilterError(
