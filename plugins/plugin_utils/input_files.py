@@ -1,0 +1,55 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What is wrong with the files on the controller that variables name: secrets, certificates, the application's source."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.parsing.dataloader import DataLoader
+
+from . import rules
+from .certificate_store import CertificateStore
+from .secret_store import SecretStore
+
+Values = Mapping[str, Any]
+
+
+def errors(values: Values, loader: DataLoader) -> list[str]:
+    return [*_secrets(values, loader), *_edge_certificate(values, loader)]
+
+
+def _secrets(values: Values, loader: DataLoader) -> Iterator[str]:
+    """A secret that is there is one that can be used; one that is not there will be generated."""
+    directory = values.get("airworthy_secrets_dir")
+    if not directory or not os.path.lexists(directory):
+        return
+    if not os.path.isdir(directory):
+        yield f"airworthy_secrets_dir is {directory!r}, which is no directory; write the one in which secrets are kept"
+        return
+    store = SecretStore(directory, loader, dry_run=True)
+    for name in sorted(os.listdir(directory)):
+        if name.startswith(".") or name.endswith(".bcrypt") or os.path.isdir(os.path.join(directory, name)):
+            continue
+        try:
+            store.secret(name)
+        except AnsibleError as error:
+            yield f"airworthy_secrets_dir: {error}"
+
+
+def _edge_certificate(values: Values, loader: DataLoader) -> Iterator[str]:
+    """The user's own certificate is one that browsers will accept for the domain."""
+    certificate, key = values.get("tls_edge_certificate_file"), values.get("tls_edge_private_key_file")
+    if bool(certificate) != bool(key):
+        lacking = "tls_edge_private_key_file" if certificate else "tls_edge_certificate_file"
+        given = "tls_edge_certificate_file" if certificate else "tls_edge_private_key_file"
+        yield f"{lacking} is missing, while {given} is {certificate or key!r}; write both, or neither"
+    if not certificate or not key or "edge" not in rules.tiers(values) or "airworthy_domain" not in values:
+        return
+    names = [values["airworthy_domain"], *values.get("airworthy_domain_aliases", ())]
+    try:
+        CertificateStore("", loader).brought(certificate, key, names)
+    except AnsibleError as error:
+        yield from (f"tls_edge_certificate_file: {line}" for line in str(error).splitlines())

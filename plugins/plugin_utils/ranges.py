@@ -1,0 +1,48 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The range of every numeric variable, which an argument specification has no word for: by name, else by its ending."""
+
+from __future__ import annotations
+
+from math import inf
+
+BY_NAME: dict[str, tuple[float, float]] = {
+    "airworthy_app_instances": (1, 64),
+    "base_minimum_cores": (0, 1024),
+    "base_minimum_memory_mb": (0, inf),
+    "nginx_certificate_minimum_days": (1, 397),
+    "nginx_client_max_body_mb": (1, 10240),
+    "nginx_cors_max_age": (0, 86400),  # browsers cap it at a day or less
+    "nginx_hsts_max_age": (0, inf),
+    "nginx_load_requests": (1, 1_000_000),
+    "nginx_load_users": (1, 1000),
+    "nginx_load_minimum_throughput": (0, inf),
+    "nginx_worker_connections": (128, 1_048_576),
+    "postgresql_hit_ratio_minimum": (0, 1),
+    "postgresql_max_connections": (10, 10_000),
+    "postgresql_memory_share": (0.05, 0.9),
+    # A certificate is issued for 397 days; who renews earlier than that issues one on each run.
+    "tls_renew_before_days": (1, 300),
+}
+
+BY_ENDING: dict[str, tuple[float, float]] = {
+    "_port": (1, 65535),
+    "_percent": (0, 100),
+    "_ratio": (0, 1),
+    "_share": (0, 1),
+}
+
+OTHERWISE = (1, inf)
+
+
+def range_of(name: str) -> tuple[float, float]:
+    if name in BY_NAME:
+        return BY_NAME[name]
+    return next((limits for ending, limits in BY_ENDING.items() if name.endswith(ending)), OTHERWISE)
+
+
+def error(name: str, value: float) -> str | None:
+    low, high = range_of(name)
+    if low <= value <= high:
+        return None
+    wanted = f"at least {low:,}" if high == inf else f"a number from {low:,} to {high:,}"
+    return f"{name} is {value}; write {wanted.replace(',', '')}"

@@ -1,0 +1,232 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What argument specifications can't say: the shape of texts, and rules between variables.
+
+Each rule takes the variables of a host and yields its errors: the variable, what was found, what to write. A variable
+whose value is not known yet, or has the wrong type, is not there, and a rule keeps silent about it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from . import ranges, shapes, waivers
+
+Values = Mapping[str, Any]
+Rule = Callable[[Values], Iterable[str]]
+
+TIERS = ("edge", "app", "database", "cache", "monitoring", "logs", "backup")
+GROUPS = ("server", *TIERS)
+
+# Where a role that has required variables runs; others, and roles not listed, run everywhere.
+ROLE_TIERS = {"app": "app", "nginx": "edge", "postgresql": "database", "pgbouncer": "database"}
+
+# What to write for a variable that has no default.
+EXAMPLES = {"airworthy_domain": "app.example.org", "airworthy_admin_email": "admin@example.org"}
+
+SHAPES: dict[str, Callable[[str], str | None]] = {
+    "airworthy_address": shapes.address,
+    "airworthy_admin_email": shapes.email,
+    "airworthy_database_name": shapes.identifier,
+    "airworthy_database_user": shapes.identifier,
+    "airworthy_domain": shapes.domain,
+    "airworthy_domain_aliases": shapes.domain,
+    "airworthy_report_dir": shapes.absolute_path,
+    "airworthy_secrets_dir": shapes.absolute_path,
+    "airworthy_tls_ca": shapes.absolute_path,
+    "airworthy_tls_certificate": shapes.absolute_path,
+    "airworthy_tls_private_key": shapes.absolute_path,
+    "base_journal_max_retention": shapes.systemd_span,
+    "base_journal_max_use": shapes.systemd_size,
+    "nginx_cors_allowed_origins": shapes.origin,
+    "nginx_load_paths": shapes.url_path,
+    "nginx_probe_api": shapes.url_path,
+    "nginx_probe_page": shapes.url_path,
+    "nginx_static_prefixes": shapes.url_path,
+    "postgresql_extensions": shapes.extension,
+    "postgresql_idle_in_transaction_timeout": shapes.duration,
+    "postgresql_statement_timeout": shapes.duration,
+}
+
+# PostgreSQL keeps some connections for itself: superusers, the pooler's look-ups, exporters, an administrator.
+CONNECTIONS_RESERVED = 10
+
+
+def tiers(values: Values) -> set[str]:
+    groups = set(values.get("group_names") or ())
+    return set(TIERS) if "server" in groups else groups & set(TIERS)
+
+
+def applies(role: str, values: Values) -> bool:
+    """Whether the role runs on the host, so that its required variables have to be there."""
+    return role not in ROLE_TIERS or ROLE_TIERS[role] in tiers(values)
+
+
+def texts_have_their_shape(values: Values) -> Iterator[str]:
+    """Domains, addresses, origins, identifiers, sizes, time spans: as their readers understand them."""
+    for name, shape in SHAPES.items():
+        value = values.get(name)
+        for text in value if isinstance(value, list) else [value] if value else []:
+            if wrong := shape(str(text)):
+                yield f"{name} has {text!r}; {wrong}" if isinstance(value, list) else f"{name} is {text!r}; {wrong}"
+
+
+def numbers_are_in_range(values: Values) -> Iterator[str]:
+    """Ports, shares, days, connections: nothing that no server could run with."""
+    for name, value in values.items():
+        if isinstance(value, int | float) and not isinstance(value, bool) and (wrong := ranges.error(name, value)):
+            yield wrong
+
+
+def host_has_a_tier(values: Values) -> Iterator[str]:
+    """A host in none of the groups would silently get nothing."""
+    groups = [name for name in values.get("group_names") or () if name not in ("all", "ungrouped")]
+    if tiers(values):
+        return
+    near = [close[0] for name in groups if (close := difflib.get_close_matches(name.lower(), GROUPS, 1, 0.7))]
+    hint = f"did you mean {' or '.join(near)}?" if near else f"put it into server, or into some of {', '.join(TIERS)}"
+    found = f"is in {', '.join(groups)}" if groups else "is in no group"
+    yield f"inventory: host {values['inventory_hostname']} {found}; {hint}"
+
+
+def groups_are_spelt_right(values: Values) -> Iterator[str]:
+    """The playbooks never see the hosts of a group whose name is nearly one of theirs."""
+    groups: Mapping[str, list[str]] = values.get("groups") or {}
+    placed = {host for name in GROUPS for host in groups.get(name, ())}
+    for name, hosts in groups.items():
+        lost = [host for host in hosts if host not in placed and host != values["inventory_hostname"]]
+        if lost and name not in GROUPS and (near := difflib.get_close_matches(name.lower(), GROUPS, 1, 0.7)):
+            yield f"inventory: group {name} is unknown, so {', '.join(lost)} would get nothing; did you mean {near[0]}?"
+
+
+def ports_differ(values: Values) -> Iterator[str]:
+    """Two services on one port: the second one does not start."""
+    taken: dict[int, str] = {}
+    for name, port in _ports(values):
+        if port in taken and taken[port] != name:
+            yield f"{name} is {port}, which {taken[port]} has on the same server; write another port"
+        taken.setdefault(port, name)
+
+
+def _ports(values: Values) -> Iterator[tuple[str, int]]:
+    here = tiers(values)
+    if "edge" in here:
+        yield from (("the edge", 80), ("the edge", 443))
+    by_tier = {
+        "base_ssh_port": "",
+        "exporters_node_port": "",
+        "airworthy_database_port": "database",
+        "airworthy_pooler_port": "database",
+        "exporters_postgres_port": "database",
+    }
+    for name, tier in by_tier.items():
+        if (not tier or tier in here) and isinstance(values.get(name), int):
+            yield name, values[name]
+    first, instances = values.get("airworthy_app_port"), values.get("airworthy_app_instances")
+    if "app" in here and first is not None and instances is not None and instances <= ranges.range_of("airworthy_app_instances")[1]:
+        last = first + instances - 1
+        span = f"airworthy_app_port ({instances} instances, {first} to {last})"
+        yield from ((span, port) for port in range(first, last + 1))
+
+
+def instances_end_below_the_last_port(values: Values) -> Iterator[str]:
+    """The last instance needs a port, too."""
+    first, instances = values.get("airworthy_app_port"), values.get("airworthy_app_instances")
+    if first is not None and instances is not None and first <= 65535 < first + instances - 1:
+        yield f"airworthy_app_port is {first}, so the last of {instances} instances had port {first + instances - 1}; write a lower one"
+
+
+def pool_fits_the_database(values: Values) -> Iterator[str]:
+    """Every connection of the pool has to find a place in PostgreSQL, and some stay for others."""
+    pool, limit = values.get("pgbouncer_default_pool_size"), values.get("postgresql_max_connections")
+    if pool is not None and limit is not None and pool > limit - CONNECTIONS_RESERVED:
+        yield (
+            f"pgbouncer_default_pool_size is {pool}, but postgresql_max_connections is {limit} and {CONNECTIONS_RESERVED} of "
+            f"them stay for administration; write at most {limit - CONNECTIONS_RESERVED}, or raise postgresql_max_connections"
+        )
+
+
+def pool_minimum_is_the_lesser(values: Values) -> Iterator[str]:
+    """A pool that keeps more connections open than it may have."""
+    least, most = values.get("pgbouncer_min_pool_size"), values.get("pgbouncer_default_pool_size")
+    if least is not None and most is not None and least > most:
+        yield f"pgbouncer_min_pool_size is {least}, more than pgbouncer_default_pool_size ({most}); write at most {most}"
+
+
+def clients_may_outnumber_the_pool(values: Values) -> Iterator[str]:
+    """A pooler that admits fewer clients than it has connections wastes them."""
+    clients, pool = values.get("pgbouncer_max_client_conn"), values.get("pgbouncer_default_pool_size")
+    if clients is not None and pool is not None and clients < pool:
+        yield f"pgbouncer_max_client_conn is {clients}, fewer than pgbouncer_default_pool_size ({pool}); write at least {pool}"
+
+
+def database_users_are_the_roles_own(values: Values) -> Iterator[str]:
+    """PostgreSQL's superuser, and the login roles that the collection makes, are not the application's."""
+    user = values.get("airworthy_database_user")
+    if user in ("postgres", "exporter", "pooler_auth", "pgbouncer", "public"):
+        yield f"airworthy_database_user is {user!r}, which is taken; write a role of the application's own, as in app"
+    name = values.get("airworthy_database_name")
+    if name in ("postgres", "template0", "template1"):
+        yield f"airworthy_database_name is {name!r}, which is PostgreSQL's own; write another one, as in app"
+
+
+def secrets_stay_out_of_the_inventory(values: Values) -> Iterator[str]:
+    """Ansible reads every file beneath an inventory directory as inventory: it makes hosts of secrets, and prints them."""
+    directory = str(values.get("airworthy_secrets_dir") or "").rstrip("/") + "/"
+    for source in values.get("ansible_inventory_sources") or ():
+        inside = directory.removeprefix(str(source).rstrip("/") + "/")
+        if inside == directory or re.match(r"\.|group_vars/|host_vars/|vars_plugins/", inside):
+            continue
+        if not re.search(r"/\.", "/" + inside):
+            yield (
+                f"airworthy_secrets_dir is {directory.rstrip('/')!r}, beneath the inventory {source}, where Ansible takes every "
+                "file for a list of hosts; write a directory whose name begins with a dot, as in {{ inventory_dir }}/.secrets"
+            )
+
+
+def waivers_are_complete(values: Values) -> Iterator[str]:
+    """A waiver of an unknown control, without an end, or for an unknown host waives nothing."""
+    hosts = (values.get("groups") or {}).get("all", [values["inventory_hostname"]])
+    yield from waivers.parse(values.get("airworthy_waivers") or [], hosts)[1]
+
+
+RULES: tuple[Rule, ...] = (
+    host_has_a_tier,
+    groups_are_spelt_right,
+    texts_have_their_shape,
+    numbers_are_in_range,
+    ports_differ,
+    instances_end_below_the_last_port,
+    pool_fits_the_database,
+    pool_minimum_is_the_lesser,
+    clients_may_outnumber_the_pool,
+    database_users_are_the_roles_own,
+    secrets_stay_out_of_the_inventory,
+    waivers_are_complete,
+)
+
+
+def errors(values: Values) -> list[str]:
+    return [error for rule in RULES for error in rule(values)]
+
+
+def unknown_variables(names: Iterable[str], known: set[str], roles: Iterable[str]) -> list[str]:
+    """Misspelt variables, which Ansible ignores. Others that begin like a role's are left to the user."""
+    prefixes = tuple(f"{role}_" for role in (*roles, "airworthy"))
+    found = []
+    for name in sorted(set(names) - known):
+        if near := _nearest(name, known, prefixes):
+            found.append(f"{name} is unknown; did you mean {near}?")
+    return found
+
+
+def _nearest(name: str, known: set[str], prefixes: tuple[str, ...]) -> str | None:
+    if name.startswith(prefixes):
+        close = difflib.get_close_matches(name, known, 1, 0.85)
+        return close[0] if close else None
+    # A misspelt prefix: the rest is exact, else each user's own variable would have to differ from all of ours.
+    prefix, _, rest = name.partition("_")
+    close = [near for near in difflib.get_close_matches(prefix + "_", prefixes, 1, 0.7) if len(rest) > 5 and near + rest in known]
+    return close[0] + rest if close else None
