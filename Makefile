@@ -62,4 +62,4 @@ lock: .venv/.done ## pin the dependencies of pyproject.toml anew
 clean: demo-down ## remove what any target made, the virtual environment and caches too
 	-ansible-playbook lab/destroy.yml -i molecule/inventory -e lab_keep_downloads=false
 	-podman image rm localhost/airworthy-debian:bookworm
-	rm -rf .venv .cache reports molecule/inventory/secrets
+	rm -rf .venv .cache reports molecule/inventory/.secrets

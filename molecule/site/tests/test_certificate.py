@@ -1,0 +1,29 @@
+"""A server that site.yml made is certified, and nothing of it escapes the certificate."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ansible_collections.airworthy.stack.plugins.module_utils.catalogue import CATALOGUE
+
+GOOD = {"pass", "not_applicable", "not_yet"}
+pytestmark = pytest.mark.parametrize("level", ["quick", "deep"])
+
+
+def test_every_control_passes(certify: Callable[..., dict[str, Any]], level: str) -> None:
+    certificate = certify(level)
+    bad = [control for control in certificate["controls"] if control["status"] not in GOOD]
+    assert not bad
+    assert certificate["verdict"] == "pass"
+    assert certificate["rc"] == 0
+
+    shown = {control["id"] for control in certificate["controls"]}
+    assert shown == set(CATALOGUE), "every line of the checklist appears"
+
+    junit = ElementTree.parse(certificate["reports"] / "certificate.xml").getroot()
+    assert not junit.findall(".//failure")
+    page = (certificate["reports"] / "certificate.html").read_text()
+    assert all(control_id in page for control_id in shown)
