@@ -7,7 +7,6 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.airworthy.stack.plugins.plugin_utils import pki, private_files
 from ansible_collections.airworthy.stack.plugins.plugin_utils.certificate_store import CertificateStore, Entry
 
@@ -33,7 +32,7 @@ ARGUMENTS = {
 
 
 class ActionModule(ActionBase):
-    """In process with `cryptography`: as modules of community.crypto the same takes four executions of half a second."""
+    """In process with `cryptography`: the modules of community.crypto take half a second each, and four of them."""
 
     _supports_check_mode = True
     _requires_connection = False
@@ -44,7 +43,7 @@ class ActionModule(ActionBase):
         _validation, arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)
         host = str((task_vars or {})["inventory_hostname"])
         if os.path.basename(host) != host or host in (".", ".."):
-            raise AnsibleActionFail(f"the host is called {host!r}, which cannot name a directory: rename it in the inventory")
+            raise AnsibleActionFail(f"host {host!r} cannot have a directory of that name: rename it in the inventory")
         try:
             return self._ensure(arguments, host)
         except AnsibleError as error:
@@ -67,19 +66,21 @@ class ActionModule(ActionBase):
             names = [*item["names"], *item["addresses"]]
             if not names:
                 raise AnsibleActionFail(f"certificate {item['name']} has no names: write names or addresses")
-            if bool(item["certificate_file"]) != bool(item["private_key_file"]):
+            certificate, key = item["certificate_file"], item["private_key_file"]
+            if bool(certificate) != bool(key):
                 raise AnsibleActionFail(
-                    f"certificate {item['name']}: certificate_file is {item['certificate_file']!r} and private_key_file is "
-                    f"{item['private_key_file']!r}; write both, or neither, and the internal CA issues one"
+                    f"certificate {item['name']}: certificate_file is {certificate!r} and private_key_file is {key!r}; "
+                    "write both, or neither, and the internal CA issues one"
                 )
-            if item["certificate_file"]:
-                entry = store.brought(item["certificate_file"], item["private_key_file"], names)
+            if certificate:
+                entry = store.brought(certificate, key, names)
             else:
-                entry = store.issued(
-                    authority, host, item["name"], pki.Subject(tuple(names)), item["days"], arguments["renew_before_days"]
-                )
+                subject = pki.Subject(tuple(names))
+                renew_before = arguments["renew_before_days"]
+                entry = store.issued(authority, host, item["name"], subject, item["days"], renew_before)
             entries[item["name"]] = entry
-        made = {store.path("ca.crt"): authority_reason} | {entry.certificate: entry.reason for entry in entries.values()}
+        made = {entry.certificate: entry.reason for entry in entries.values()}
+        made[store.path("ca.crt")] = authority_reason
         return {
             "ca": store.path("ca.crt"),
             "certificates": {name: entry.result() for name, entry in entries.items()},

@@ -9,7 +9,6 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.airworthy.stack.plugins.plugin_utils import input_files, rules
 from ansible_collections.airworthy.stack.plugins.plugin_utils.role_input import (
     RoleInput,
@@ -22,14 +21,14 @@ from ansible_collections.airworthy.stack.plugins.plugin_utils.role_input import 
 
 ROLES = os.path.join(os.path.dirname(__file__), "..", "..", "roles")
 # What is known only when a server has been asked can't be judged here; the roles that use it do.
-FACT_MISSING = re.compile(r"'(airworthy_server|ansible_\w+)' is undefined|has no attribute 'ansible_|the address of \S+ is unknown")
+FACT_MISSING = re.compile(r"'(airworthy_server|ansible_\w+)' is undefined|the address of \S+ is unknown")
 MAGIC = ("inventory_hostname", "inventory_dir", "group_names", "groups", "ansible_inventory_sources")
 
 
 class ActionModule(ActionBase):
     _supports_check_mode = True
     _requires_connection = False
-    _VALID_ARGS = frozenset()
+    _VALID_ARGS: frozenset[str] = frozenset()
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)

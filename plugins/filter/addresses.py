@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
 DOCUMENTATION = r"""
 name: addresses
 author: the airworthy.stack maintainers (@airworthy)
@@ -36,11 +41,6 @@ _value:
   type: list
   elements: str
 """
-
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
-
-from ansible.errors import AnsibleFilterError
 
 
 def address(host: str, variables: Mapping[str, Any]) -> str:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.plugins.lookup import LookupBase
+from ansible_collections.airworthy.stack.plugins.plugin_utils.secret_store import SecretStore
+
 DOCUMENTATION = r"""
 name: secret
 author: the airworthy.stack maintainers (@airworthy)
@@ -45,13 +51,6 @@ _raw:
   type: list
   elements: str
 """
-
-from typing import Any
-
-from ansible.errors import AnsibleError
-from ansible.plugins.lookup import LookupBase
-
-from ansible_collections.airworthy.stack.plugins.plugin_utils.secret_store import SecretStore
 
 
 class LookupModule(LookupBase):

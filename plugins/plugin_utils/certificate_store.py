@@ -72,10 +72,7 @@ class CertificateStore:
         """The certificate `name` of the host, made anew where it does not do any longer."""
         stem = self.path(host, name)
         pair = self._read(stem)
-        if pair is None:
-            reason = "there was none"
-        else:
-            reason = pki.reason_to_reissue(pair, authority, subject, renew_before_days)
+        reason = pki.reason_to_reissue(pair, authority, subject, renew_before_days) if pair else "there was none"
         if pair is None or reason:
             pair = pki.issue(authority, subject, days)
             self._write(stem, pair)
@@ -109,7 +106,7 @@ def read_pair(certificate_file: str, private_key_file: str, loader: DataLoader) 
             certificates = private_files.decrypt(file.read(), certificate_file, loader)
         key = private_files.read(private_key_file, loader)
     except OSError as error:
-        raise AnsibleError(f"{error.filename} cannot be read: {error.strerror}; name a file on the controller") from error
+        raise AnsibleError(f"{error.filename} cannot be read: {error.strerror}; name one on the controller") from error
     try:
         return pki.parse(certificates, key)
     except ValueError as error:

@@ -1,5 +1,5 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What is wrong with the files on the controller that variables name: secrets, certificates, the application's source."""
+"""What is wrong with the files on the controller that variables name: secrets and certificates."""
 
 from __future__ import annotations
 

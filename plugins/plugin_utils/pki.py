@@ -6,7 +6,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from ansible.errors import AnsibleError
 
@@ -14,14 +14,15 @@ try:
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes as PrivateKey
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 except ImportError as missing:
-    raise AnsibleError("certificates need the Python library cryptography on the controller: pip install cryptography") from missing
+    raise AnsibleError("certificates need the Python library cryptography on the controller") from missing
 
 AUTHORITY_DAYS = 3650
 CLOCK_SKEW = timedelta(hours=1)  # a server whose clock is behind must not refuse a new certificate
+RSA_BITS = 2048
 COMMON_NAME_LENGTH = 64  # X.520's upper bound
 
 
@@ -43,13 +44,13 @@ class Subject:
 @dataclass(frozen=True)
 class Pair:
     certificate: x509.Certificate
-    key: PrivateKeyTypes
+    key: PrivateKey
     # What a server sends after its own certificate.
     intermediates: tuple[x509.Certificate, ...] = ()
 
 
 def now() -> datetime:
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 
 def general_name(name: str) -> x509.GeneralName:
@@ -59,7 +60,7 @@ def general_name(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-def create_authority(common_name: str, key: ec.EllipticCurvePrivateKey | None = None) -> Pair:
+def create_authority(common_name: str, key: PrivateKey | None = None) -> Pair:
     """A new CA; with the key of an old one, its successor, which verifies all that the old one issued."""
     key = key or ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:COMMON_NAME_LENGTH])])
@@ -95,7 +96,7 @@ def issue(authority: Pair, subject: Subject, days: int) -> Pair:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, lifetime: timedelta
+    subject: x509.Name, issuer: x509.Name, key: PrivateKey, lifetime: timedelta
 ) -> x509.CertificateBuilder:
     begin = now() - CLOCK_SKEW
     return (
@@ -153,6 +154,8 @@ def faults(pair: Pair, names: Iterable[str]) -> list[str]:
         found.append(f"is not valid before {day(certificate.not_valid_before_utc)}; use the one that is valid today")
     if certificate.public_key() != pair.key.public_key():
         found.append("does not belong to the private key; use the key with which it was requested")
+    if isinstance(pair.key, rsa.RSAPrivateKey) and pair.key.key_size < RSA_BITS:
+        found.append(f"has an RSA key of {pair.key.key_size} bits; have one issued with {RSA_BITS} at least")
     if missing := [name for name in names if not covers(certificate, name)]:
         has = ", ".join(str(name.value) for name in alternatives(certificate)) or "no names at all"
         found.append(f"covers {has}; it has to cover {', '.join(missing)}")
@@ -193,11 +196,14 @@ def parse(certificates: bytes, key: bytes) -> Pair:
     except ValueError as error:
         raise ValueError("the certificate is not one in PEM format (-----BEGIN CERTIFICATE-----)") from error
     try:
-        return Pair(certificate, serialization.load_pem_private_key(key, password=None), tuple(intermediates))
+        private_key = serialization.load_pem_private_key(key, password=None)
     except TypeError as error:
-        raise ValueError("the private key has a passphrase; write it without: openssl pkey -in KEY -out NEW_KEY") from error
+        raise ValueError("the private key has a passphrase; write it without: openssl pkey -in KEY -out NEW") from error
     except (ValueError, UnsupportedAlgorithm) as error:
         raise ValueError("the private key is not one in PEM format (-----BEGIN PRIVATE KEY-----)") from error
+    if not isinstance(private_key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise ValueError("the private key is neither RSA nor ECDSA, which is what browsers accept")
+    return Pair(certificate, private_key, tuple(intermediates))
 
 
 def certificate_pem(pair: Pair) -> bytes:

@@ -20,7 +20,7 @@ PRIVATE = 0o600
 def ensure_directory(path: str) -> None:
     """Make the directory for its owner alone; refuse one in which others could replace a file."""
     if os.path.lexists(path) and not os.path.isdir(path):
-        raise AnsibleError(f"{path} is not a directory; secrets are kept in one: move it away or set airworthy_secrets_dir")
+        raise AnsibleError(f"{path} is not a directory: move it away, or set airworthy_secrets_dir to one")
     os.makedirs(path, mode=0o700, exist_ok=True)
     mode = stat.S_IMODE(os.stat(path).st_mode)
     if mode & 0o022:

@@ -45,10 +45,14 @@ def load_roles(directory: str, loader: DataLoader) -> list[RoleInput]:
         file = os.path.join(directory, role, path)
         return (loader.load_from_file(file, cache="none", **TRUSTED) or {}) if os.path.exists(file) else {}
 
+    def options(role: str) -> Mapping[str, Spec]:
+        specs = content(role, "meta/argument_specs.yml").get("argument_specs", {})
+        return specs.get("main", {}).get("options", {})
+
     return [
         RoleInput(
             name=role,
-            options=content(role, "meta/argument_specs.yml").get("argument_specs", {}).get("main", {}).get("options", {}),
+            options=options(role),
             defaults=content(role, "defaults/main.yml"),
             derived=content(role, "vars/main.yml"),
         )

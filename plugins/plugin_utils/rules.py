@@ -125,7 +125,7 @@ def _ports(values: Values) -> Iterator[tuple[str, int]]:
         if (not tier or tier in here) and isinstance(values.get(name), int):
             yield name, values[name]
     first, instances = values.get("airworthy_app_port"), values.get("airworthy_app_instances")
-    if "app" in here and first is not None and instances is not None and instances <= ranges.range_of("airworthy_app_instances")[1]:
+    if "app" in here and first and instances and not ranges.error("airworthy_app_instances", instances):
         last = first + instances - 1
         span = f"airworthy_app_port ({instances} instances, {first} to {last})"
         yield from ((span, port) for port in range(first, last + 1))
@@ -134,32 +134,32 @@ def _ports(values: Values) -> Iterator[tuple[str, int]]:
 def instances_end_below_the_last_port(values: Values) -> Iterator[str]:
     """The last instance needs a port, too."""
     first, instances = values.get("airworthy_app_port"), values.get("airworthy_app_instances")
-    if first is not None and instances is not None and first <= 65535 < first + instances - 1:
-        yield f"airworthy_app_port is {first}, so the last of {instances} instances had port {first + instances - 1}; write a lower one"
+    if first and instances and first <= 65535 < (last := first + instances - 1):
+        yield f"airworthy_app_port is {first}, and the last of {instances} instances has {last}; write a lower port"
 
 
 def pool_fits_the_database(values: Values) -> Iterator[str]:
     """Every connection of the pool has to find a place in PostgreSQL, and some stay for others."""
     pool, limit = values.get("pgbouncer_default_pool_size"), values.get("postgresql_max_connections")
-    if pool is not None and limit is not None and pool > limit - CONNECTIONS_RESERVED:
+    if pool and limit and pool > (most := limit - CONNECTIONS_RESERVED):
         yield (
-            f"pgbouncer_default_pool_size is {pool}, but postgresql_max_connections is {limit} and {CONNECTIONS_RESERVED} of "
-            f"them stay for administration; write at most {limit - CONNECTIONS_RESERVED}, or raise postgresql_max_connections"
+            f"pgbouncer_default_pool_size is {pool}, but postgresql_max_connections is {limit}, and "
+            f"{CONNECTIONS_RESERVED} of them stay for administration; write at most {most}, or raise postgresql_max_connections"
         )
 
 
 def pool_minimum_is_the_lesser(values: Values) -> Iterator[str]:
     """A pool that keeps more connections open than it may have."""
     least, most = values.get("pgbouncer_min_pool_size"), values.get("pgbouncer_default_pool_size")
-    if least is not None and most is not None and least > most:
-        yield f"pgbouncer_min_pool_size is {least}, more than pgbouncer_default_pool_size ({most}); write at most {most}"
+    if least and most and least > most:
+        yield f"pgbouncer_min_pool_size is {least}, over pgbouncer_default_pool_size, {most}; write at most {most}"
 
 
 def clients_may_outnumber_the_pool(values: Values) -> Iterator[str]:
     """A pooler that admits fewer clients than it has connections wastes them."""
     clients, pool = values.get("pgbouncer_max_client_conn"), values.get("pgbouncer_default_pool_size")
-    if clients is not None and pool is not None and clients < pool:
-        yield f"pgbouncer_max_client_conn is {clients}, fewer than pgbouncer_default_pool_size ({pool}); write at least {pool}"
+    if clients and pool and clients < pool:
+        yield f"pgbouncer_max_client_conn is {clients}, but pgbouncer_default_pool_size is {pool}; write more clients"
 
 
 def database_users_are_the_roles_own(values: Values) -> Iterator[str]:
@@ -173,7 +173,7 @@ def database_users_are_the_roles_own(values: Values) -> Iterator[str]:
 
 
 def secrets_stay_out_of_the_inventory(values: Values) -> Iterator[str]:
-    """Ansible reads every file beneath an inventory directory as inventory: it makes hosts of secrets, and prints them."""
+    """Ansible reads every file beneath an inventory directory as inventory: it would print secrets as hosts."""
     directory = str(values.get("airworthy_secrets_dir") or "").rstrip("/") + "/"
     for source in values.get("ansible_inventory_sources") or ():
         inside = directory.removeprefix(str(source).rstrip("/") + "/")
@@ -181,8 +181,8 @@ def secrets_stay_out_of_the_inventory(values: Values) -> Iterator[str]:
             continue
         if not re.search(r"/\.", "/" + inside):
             yield (
-                f"airworthy_secrets_dir is {directory.rstrip('/')!r}, beneath the inventory {source}, where Ansible takes every "
-                "file for a list of hosts; write a directory whose name begins with a dot, as in {{ inventory_dir }}/.secrets"
+                f"airworthy_secrets_dir is {directory.rstrip('/')!r}, and Ansible takes every file beneath {source} "
+                "for a list of hosts; write a directory whose name begins with a dot, as in {{ inventory_dir }}/.secrets"
             )
 
 
@@ -228,5 +228,5 @@ def _nearest(name: str, known: set[str], prefixes: tuple[str, ...]) -> str | Non
         return close[0] if close else None
     # A misspelt prefix: the rest is exact, else each user's own variable would have to differ from all of ours.
     prefix, _, rest = name.partition("_")
-    close = [near for near in difflib.get_close_matches(prefix + "_", prefixes, 1, 0.7) if len(rest) > 5 and near + rest in known]
-    return close[0] + rest if close else None
+    close = difflib.get_close_matches(f"{prefix}_", prefixes, 1, 0.7)
+    return close[0] + rest if close and len(rest) > 5 and close[0] + rest in known else None

@@ -17,7 +17,7 @@ from . import private_files
 try:
     import bcrypt
 except ImportError:  # only who asks for a hash needs it
-    bcrypt = None
+    bcrypt = None  # type: ignore[assignment]
 
 ALPHABET = string.ascii_letters + string.digits + "-_"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -38,7 +38,7 @@ class SecretStore:
     def secret(self, name: str, length: int = 32) -> str:
         """The secret of that name; made when there is none yet."""
         if not NAME.fullmatch(name):
-            raise AnsibleError(f"{name!r} is no name of a secret: use letters, digits, - and _, beginning with a letter or digit")
+            raise AnsibleError(f"{name!r} is no name of a secret: use letters, digits, - and _, the first no sign")
         if not SHORTEST <= length <= LONGEST:
             raise AnsibleError(f"secret {name}: length is {length}, wanted {SHORTEST} to {LONGEST}")
         return self._stored(name, self._content, lambda: generate(length))
@@ -49,13 +49,16 @@ class SecretStore:
             raise AnsibleError("hash='bcrypt' needs the Python library bcrypt on the controller: pip install bcrypt")
         secret = self.secret(name, length).encode()
         if len(secret) > BCRYPT_READS:
-            raise AnsibleError(f"secret {name} has {len(secret)} bytes, bcrypt reads {BCRYPT_READS}: write a shorter one")
+            raise AnsibleError(f"secret {name} has {len(secret)} bytes, bcrypt takes {BCRYPT_READS}: shorten it")
 
         def matching(path: str) -> str | None:
             kept = self._content(path)
             return kept if kept and matches(secret, kept) else None
 
-        return self._stored(f"{name}.bcrypt", matching, lambda: bcrypt.hashpw(secret, bcrypt.gensalt(BCRYPT_ROUNDS)).decode())
+        def make() -> str:
+            return bcrypt.hashpw(secret, bcrypt.gensalt(BCRYPT_ROUNDS)).decode()
+
+        return self._stored(f"{name}.bcrypt", matching, make)
 
     def _stored(self, name: str, read: Callable[[str], str | None], make: Callable[[], str]) -> str:
         path = os.path.join(self.directory, name)
@@ -76,7 +79,7 @@ class SecretStore:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise AnsibleError(f"{path} cannot be read ({error.strerror}): a secret is a file that you may read") from error
+            raise AnsibleError(f"{path} cannot be read ({error.strerror}): let yourself read the file") from error
         try:
             secret = content.decode().strip("\r\n")
         except UnicodeDecodeError as error:

@@ -1,5 +1,5 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a text has to look like. Each function says what is wrong with it, and how to write it; None when it is right."""
+"""What a text has to look like. Each function says what is wrong with it and how to write it, or returns None."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EMAIL = re.compile(r"[^@\s<>,;:\"()]+@[^@\s]+")
 IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 POSTGRES_SIZE = re.compile(r"[1-9][0-9]*(B|kB|MB|GB|TB)")
 SYSTEMD_SIZE = re.compile(r"[1-9][0-9]*[KMGT]?")
-SYSTEMD_SPAN = re.compile(r"([1-9][0-9]* ?(s|sec|min|m|h|hour|hours|d|day|days|w|week|weeks|M|month|months|y|year|years) ?)+")
+SYSTEMD_SPAN = re.compile(r"([1-9][0-9]* ?(s|sec|m|min|h|hours?|d|days?|w|weeks?|M|months?|y|years?) ?)+")
 DURATION = re.compile(r"[1-9][0-9]*(ms|s|min|h|d)")
 
 DOMAIN_EXAMPLE = "as in app.example.org"
