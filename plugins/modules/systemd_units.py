@@ -169,13 +169,16 @@ class Systemd:
         started_at = float(properties["started_at"]) if running else 0.0
         stamp = STAMPS / name
         reloaded_at = stamp.stat().st_mtime if running and stamp.exists() else 0.0
-        files = [properties["FragmentPath"], *properties["DropInPaths"].split()]
+        dropins = properties["DropInPaths"].split()
+        files = [properties["FragmentPath"], *dropins]
+        # systemd 252 does not notice the first drop-in of a unit
+        unseen = {str(path) for path in Path(f"/etc/systemd/system/{name}.d").glob("*.conf")} - set(dropins)
         return Unit(
             name=name,
             exists=properties["LoadState"] in {"loaded", "masked"},
             running=running,
             enabled=properties["UnitFileState"] in ENABLED,
-            stale_definition=properties["NeedDaemonReload"] == "yes",
+            stale_definition=properties["NeedDaemonReload"] == "yes" or bool(unseen),
             loaded_at=max(started_at, reloaded_at),
             started_at=started_at,
             # what a package ships is not younger than the process that its own scripts restarted
