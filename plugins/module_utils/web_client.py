@@ -1,0 +1,127 @@
+# Copyright: the airworthy.stack maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A client that goes exactly where it is told, asks exactly what it is told, and shows exactly what came back.
+
+It follows no redirect and repeats nothing. Address and name are told apart, as with curl's --connect-to.
+"""
+
+from __future__ import annotations
+
+import http.client
+import shlex
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# An error page that is longer is not examined further.
+LONGEST_BODY = 1 << 20
+
+TARGET_SPEC: dict[str, dict[str, Any]] = {
+    "domain": {"type": "str", "required": True},
+    "address": {"type": "str"},
+    "port": {"type": "int", "default": 443},
+    "http_port": {"type": "int", "default": 80},
+    "ca_file": {"type": "path"},
+    "timeout": {"type": "int", "default": 10},
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """An edge, and how to get there."""
+
+    domain: str
+    address: str
+    port: int = 443
+    http_port: int = 80
+    ca_file: str | None = None
+    timeout: float = 10
+
+    @classmethod
+    def of(cls, params: Mapping[str, Any]) -> Target:
+        """The target in a module's parameters."""
+        given = {name: params[name] for name in TARGET_SPEC}
+        return cls(**{**given, "address": given["address"] or given["domain"]})
+
+    def connect(self, secure: bool = True) -> socket.socket:
+        port = self.port if secure else self.http_port
+        return socket.create_connection((self.address, port), self.timeout)
+
+    def open(self, secure: bool = True) -> socket.socket:
+        """A connection on which HTTP can be spoken; a secure one has verified the certificate."""
+        connection = self.connect(secure)
+        if not secure:
+            return connection
+        context = ssl.create_default_context(cafile=self.ca_file)
+        try:
+            return context.wrap_socket(connection, server_hostname=self.domain)
+        except BaseException:
+            connection.close()
+            raise
+
+    def url(self, path: str = "/", secure: bool = True) -> str:
+        scheme, port, usual = ("https", self.port, 443) if secure else ("http", self.http_port, 80)
+        return f"{scheme}://{self.domain}{'' if port == usual else f':{port}'}{path}"
+
+    def curl(self, path: str, *options: str, secure: bool = True) -> str:
+        """The command with which a person asks the same."""
+        port = self.port if secure else self.http_port
+        where = [] if self.address == self.domain else ["--connect-to", f"::{self.address}:{port}"]
+        trust = ["--cacert", self.ca_file] if self.ca_file and secure else []
+        return shlex.join(["curl", "-sS", "-i", *where, *trust, *options, self.url(path, secure)])
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back; without a status, `failure` says why nothing did."""
+
+    status: int = 0
+    headers: tuple[tuple[str, str], ...] = ()
+    body: str = ""
+    failure: str = ""
+
+    def values(self, name: str) -> list[str]:
+        return [value for header, value in self.headers if header.lower() == name.lower()]
+
+    def first(self, name: str) -> str:
+        return next(iter(self.values(name)), "")
+
+    def __str__(self) -> str:
+        return str(self.status) if self.status else f"no answer ({self.failure})"
+
+
+def ask(
+    target: Target,
+    path: str = "/",
+    *,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    secure: bool = True,
+) -> Answer:
+    """Ask once, on a connection of its own."""
+    host = target.url("", secure).partition("://")[2]
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    return ask_raw(target, "\r\n".join([*lines, "", ""]).encode("latin-1"), method=method, secure=secure)
+
+
+def ask_raw(target: Target, request: bytes, *, method: str = "GET", secure: bool = True) -> Answer:
+    """Send bytes as they are, which need not be a sound request. No answer is an observation, not an exception."""
+    try:
+        with target.open(secure) as connection:
+            connection.sendall(request)
+            response = http.client.HTTPResponse(connection, method=method)
+            response.begin()
+            body = response.read(LONGEST_BODY).decode("utf-8", "replace")
+            return Answer(response.status, tuple(response.getheaders()), body)
+    except (OSError, http.client.HTTPException) as failure:
+        return Answer(failure=describe(failure))
+
+
+def describe(failure: Exception) -> str:
+    """An exception of a connection, in the words that help."""
+    if isinstance(failure, ssl.SSLCertVerificationError):
+        return f"the certificate cannot be verified: {failure.verify_message}"
+    return str(failure) or type(failure).__name__

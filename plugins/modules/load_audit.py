@@ -1,0 +1,265 @@
+#!/usr/bin/python
+# Copyright: the airworthy.stack maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: load_audit
+short_description: Puts a bounded load on a web server and measures how it bears it
+version_added: "0.1.0"
+author: the airworthy.stack maintainers (@airworthy)
+description:
+  - Proves the controls C(perf.response), C(perf.errors) and C(perf.throughput), at level V(deep).
+  - Each simulated user has a connection of its own over TLS, kept alive, and asks again as soon as it was answered.
+  - An error is whatever a user would call one, namely no connection, no answer, an answer that breaks off, one that is
+    late, or a status of 400 and above. What was not asked when O(time_limit) is over counts as an error as well.
+extends_documentation_fragment:
+  - airworthy.stack.edge
+options:
+  paths:
+    description: What the users ask for, in turn.
+    type: list
+    elements: str
+    default: [/]
+  users:
+    description: Users at the same time.
+    type: int
+    default: 100
+  requests:
+    description: Requests in all.
+    type: int
+    default: 2000
+  time_limit:
+    description: Seconds after which no further request is sent.
+    type: int
+    default: 120
+  maximum_average_ms:
+    description: The average response time must be shorter.
+    type: int
+    default: 1000
+  maximum_error_percent:
+    description: The share of errors must be smaller.
+    type: float
+    default: 5.0
+  minimum_throughput:
+    description: More requests than this have to be answered in a second.
+    type: float
+    default: 10.0
+"""
+
+EXAMPLES = r"""
+- name: The whole stack carries the load of the checklist
+  airworthy.stack.load_audit:
+    domain: app.example.org
+    address: 203.0.113.10
+    paths: [/, /api/statistics]
+  delegate_to: localhost
+  register: __nginx_load_controls
+"""
+
+RETURN = r"""
+controls:
+  description: The controls C(perf.response), C(perf.errors), C(perf.throughput), as described in docs/certificate.md.
+  returned: always
+  type: list
+  elements: dict
+figures:
+  description: What was measured.
+  returned: when the test ran
+  type: dict
+  sample: {asked: 2000, answered: 2000, errors: 0, average_ms: 84.1, p95_ms: 160.2, throughput: 1180.0, seconds: 1.7}
+"""
+
+import http.client
+import itertools
+import math
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.airworthy.stack.plugins.module_utils.control import Check, Control, judged
+from ansible_collections.airworthy.stack.plugins.module_utils.web_client import TARGET_SPEC, Target, describe
+
+REMEDIATION = "Read what was slow or failed in /var/log/nginx/access.log and in pg_stat_statements."
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One request: how long it took and, when it failed, how."""
+
+    seconds: float
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Figures:
+    asked: int
+    answered: int
+    errors: int
+    average_ms: float | None
+    p95_ms: float | None
+    throughput: float
+    seconds: float
+    failures: dict[str, int]
+
+    @property
+    def error_percent(self) -> float:
+        return 100 * self.errors / self.asked
+
+
+def summarise(outcomes: list[Outcome], asked: int, seconds: float) -> Figures:
+    """The figures of a run. Times are those of the answers; what was never asked is an error."""
+    failures = Counter(outcome.failure for outcome in outcomes if outcome.failure)
+    if len(outcomes) < asked:
+        failures["not asked within the time limit"] = asked - len(outcomes)
+    times = sorted(outcome.seconds for outcome in outcomes if not outcome.failure)
+    return Figures(
+        asked=asked,
+        answered=len(times),
+        errors=sum(failures.values()),
+        average_ms=1000 * sum(times) / len(times) if times else None,
+        p95_ms=1000 * times[math.ceil(0.95 * len(times)) - 1] if times else None,
+        throughput=len(times) / seconds if seconds else 0.0,
+        seconds=seconds,
+        failures=dict(failures.most_common()),
+    )
+
+
+class User:
+    """A user with one connection, which is made anew after it was lost."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.connection: http.client.HTTPConnection | None = None
+
+    def ask(self, path: str) -> Outcome:
+        begun = time.monotonic()
+        try:
+            failure = self._ask(path)
+        except (OSError, http.client.HTTPException) as exception:
+            failure = describe(exception)
+        if failure:
+            self.close()
+        return Outcome(time.monotonic() - begun, failure)
+
+    def _ask(self, path: str) -> str:
+        kept_alive = self.connection is not None
+        try:
+            response = self._send(path)
+        except http.client.RemoteDisconnected:
+            if not kept_alive:
+                raise
+            # a server may close an idle connection just when it is used again; any client asks once more
+            self.close()
+            response = self._send(path)
+        response.read()
+        if response.will_close:
+            self.close()
+        return f"status {response.status}" if response.status >= 400 else ""
+
+    def _send(self, path: str) -> http.client.HTTPResponse:
+        if self.connection is None:
+            self.connection = http.client.HTTPConnection(self.target.domain)
+            self.connection.sock = self.target.open()
+            self.connection.auto_open = 0  # it would open the next one without TLS
+        host = self.target.url("").partition("://")[2]
+        self.connection.request("GET", path, headers={"Host": host, "User-Agent": "airworthy load_audit"})
+        return self.connection.getresponse()
+
+    def close(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+        self.connection = None
+
+
+def observe(target: Target, paths: list[str], users: int, requests: int, time_limit: float) -> Figures:
+    """Let the users ask, all at once, until each has asked its share or the time is over."""
+    asked = list(itertools.islice(itertools.cycle(paths), requests))
+    start = threading.Barrier(users + 1)
+
+    def act(share: list[str]) -> list[Outcome]:
+        user = User(target)
+        start.wait()
+        deadline = time.monotonic() + time_limit
+        done = [user.ask(path) for path in itertools.takewhile(lambda _: time.monotonic() < deadline, share)]
+        user.close()
+        return done
+
+    with ThreadPoolExecutor(users) as pool:
+        acts = [pool.submit(act, asked[number::users]) for number in range(users)]
+        start.wait()
+        begun = time.monotonic()
+        outcomes = [outcome for finished in acts for outcome in finished.result()]
+        seconds = time.monotonic() - begun
+    return summarise(outcomes, requests, seconds)
+
+
+def judge(figures: Figures, wanted: dict[str, Any], command: str) -> list[Control]:
+    """The three lines of the checklist, all from the same run."""
+    load = f"{figures.asked} requests of {wanted['users']} users in {figures.seconds:.1f} s"
+    failed = "".join(f"; {count} times {failure}" for failure, count in figures.failures.items())
+    average, p95 = figures.average_ms, figures.p95_ms
+    times = "none was answered" if average is None else f"{average:.0f} ms, p95 {p95:.0f} ms"
+    checks = {
+        "perf.response": Check(
+            "average response time",
+            f"less than {wanted['maximum_average_ms']} ms",
+            f"{times} ({load})",
+            average is not None and average < wanted["maximum_average_ms"],
+        ),
+        "perf.errors": Check(
+            "errors",
+            f"less than {wanted['maximum_error_percent']:g} %",
+            f"{figures.error_percent:.2f} % ({load}{failed})",
+            figures.error_percent < wanted["maximum_error_percent"],
+        ),
+        "perf.throughput": Check(
+            "requests answered",
+            f"more than {wanted['minimum_throughput']:g} a second",
+            f"{figures.throughput:.0f} a second ({load})",
+            figures.throughput > wanted["minimum_throughput"],
+        ),
+    }
+    controls = [
+        judged(control_id, "deep", [check], command=command, remediation=REMEDIATION)
+        for control_id, check in checks.items()
+    ]
+    return [replace(control, duration=figures.seconds) for control in controls]
+
+
+def command(target: Target, wanted: dict[str, Any]) -> str:
+    """ApacheBench from Debian's apache2-utils shows the same; it does not verify the certificate."""
+    where = f"https://{target.address}:{target.port}{wanted['paths'][0]}"
+    return f"ab -k -c {wanted['users']} -n {wanted['requests']} -H 'Host: {target.domain}' {where}"
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **TARGET_SPEC,
+            "paths": {"type": "list", "elements": "str", "default": ["/"]},
+            "users": {"type": "int", "default": 100},
+            "requests": {"type": "int", "default": 2000},
+            "time_limit": {"type": "int", "default": 120},
+            "maximum_average_ms": {"type": "int", "default": 1000},
+            "maximum_error_percent": {"type": "float", "default": 5.0},
+            "minimum_throughput": {"type": "float", "default": 10.0},
+        },
+        supports_check_mode=True,
+    )
+    target, wanted = Target.of(module.params), module.params
+    if not wanted["paths"] or wanted["users"] < 1 or wanted["requests"] < wanted["users"]:
+        module.fail_json(msg="a load test needs a path, a user and at least one request of each user")
+    figures = observe(target, wanted["paths"], wanted["users"], wanted["requests"], wanted["time_limit"])
+    controls = [control.to_dict() for control in judge(figures, wanted, command(target, wanted))]
+    module.exit_json(changed=False, controls=controls, figures=asdict(figures))
+
+
+if __name__ == "__main__":
+    main()
