@@ -144,7 +144,7 @@ def pool_fits_the_database(values: Values) -> Iterator[str]:
     if pool and limit and pool > (most := limit - CONNECTIONS_RESERVED):
         yield (
             f"pgbouncer_default_pool_size is {pool}, but postgresql_max_connections is {limit}, and "
-            f"{CONNECTIONS_RESERVED} of them stay for administration; write at most {most}, or raise postgresql_max_connections"
+            f"{CONNECTIONS_RESERVED} of them stay for others; write at most {most}, or raise postgresql_max_connections"
         )
 
 
@@ -182,7 +182,7 @@ def secrets_stay_out_of_the_inventory(values: Values) -> Iterator[str]:
         if not re.search(r"/\.", "/" + inside):
             yield (
                 f"airworthy_secrets_dir is {directory.rstrip('/')!r}, and Ansible takes every file beneath {source} "
-                "for a list of hosts; write a directory whose name begins with a dot, as in {{ inventory_dir }}/.secrets"
+                "for a list of hosts; write one whose name begins with a dot, as in {{ inventory_dir }}/.secrets"
             )
 
 
