@@ -103,6 +103,15 @@ class Certificate:
             grouped.setdefault(control["id"], []).append(control)
         return grouped
 
+    def obstacles(self) -> list[list[dict[str, Any]]]:
+        """What failed or erred; controls of a host that say the same (it was unreachable) stand together."""
+        grouped: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        for control in self.controls:
+            if control["status"] not in HARMLESS:
+                key = (control["status"], control["host"], control["observed"])
+                grouped.setdefault(key, []).append(control)
+        return list(grouped.values())
+
     def by_section(self) -> dict[str, dict[str, list[dict[str, Any]]]]:
         """Section, then id, then controls; sections and ids in the order of the checklist."""
         grouped: dict[str, dict[str, list[dict[str, Any]]]] = {section: {} for section in (*SECTIONS, OTHER_SECTION)}

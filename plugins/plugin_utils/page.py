@@ -37,7 +37,6 @@ def render(certificate: Certificate) -> str:
         labels=LABELS,
         bar=[(status, certificate.lines[status]) for status in BAR if certificate.lines[status]],
         date=_date(certificate.generated),
-        failing=[control for control in certificate.controls if control["status"] in ("fail", "error")],
         waived=[control for control in certificate.controls if control.get("waiver")],
         sections=[_section(section, lines) for section, lines in certificate.by_section().items()],
     )

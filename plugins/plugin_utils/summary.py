@@ -36,9 +36,8 @@ def render(certificate: Certificate, path: str, width: int) -> Iterator[Text]:
     yield Text(f"Certificate of {certificate.inventory}, level {certificate.level}, {certificate.generated}")
     for section, lines in certificate.by_section().items():
         yield from _section(section, lines, columns, width)
-    failing = [control for control in certificate.controls if control["status"] in ("fail", "error")]
-    for control in failing:
-        yield from _failure(control, width)
+    for controls in certificate.obstacles():
+        yield from _obstacle(controls, width)
     yield Text("")
     yield from (Text(f"Note: {note}", "waived") for note in certificate.notes)
     yield Text(f"{certificate.verdict.upper()}: {certificate.headline}", certificate.verdict)
@@ -78,11 +77,15 @@ def _row(control: Mapping[str, Any], columns: Columns, width: int) -> Text:
     return Text(start + _shortened(seen, width - len(start)), status)
 
 
-def _failure(control: Mapping[str, Any], width: int) -> Iterator[Text]:
+def _obstacle(controls: Sequence[Mapping[str, Any]], width: int) -> Iterator[Text]:
+    control = controls[0]
+    ids = ", ".join(each["id"] for each in controls)
     where = f" on {control['host']}" if control["host"] else ""
+    what = control["title"] if len(controls) == 1 else f"{len(controls)} lines of the checklist"
     yield Text("")
-    yield Text(f"{SIGNS[control['status']]} {control['id']}{where}: {control['title']}", control["status"])
-    yield from _labelled("expected", control["expected"], width)
+    yield Text(f"{SIGNS[control['status']]} {ids}{where}: {what}", control["status"])
+    if len(controls) == 1:
+        yield from _labelled("expected", control["expected"], width)
     yield from _labelled("observed", control["observed"], width)
     # A command is not wrapped: it is there to be copied.
     if control["evidence"]["command"]:
