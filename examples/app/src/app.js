@@ -21,7 +21,7 @@ export function createApp({ config, database, log, assets }) {
 
   app.use('/api', (req, res, next) => { res.set('Cache-Control', 'no-store'); next(); });
   app.use('/api', onlyJson, express.json({ limit: '256kb', strict: true }));
-  app.use('/api', authRoutes(parts), organisationRoutes(parts), studentRoutes(parts), statisticsRoutes(parts));
+  app.use(authRoutes(parts), organisationRoutes(parts), studentRoutes(parts), statisticsRoutes(parts));
 
   app.use(() => { throw new HttpError(404, 'Not found'); });
   app.use(answerErrors(log));
@@ -41,7 +41,7 @@ function logRequests(log) {
     const started = performance.now();
     res.on('close', () => {
       const ms = Math.round((performance.now() - started) * 10) / 10;
-      const route = req.route ? req.baseUrl + req.route.path : req.baseUrl || null;
+      const route = req.route?.path ?? (req.baseUrl || null);
       const level = res.statusCode >= 500 ? 'error' : 'info';
       log[level]({ requestId: req.id, method: req.method, route, status: res.statusCode, ms }, 'request');
     });

@@ -72,6 +72,7 @@ test('a failure tells the client nothing but the request id, and the log everyth
   assert.deepEqual(await answer.json(), { error: { message: 'Something went wrong here', requestId: 'request-1234' } });
   const log = lines.join('');
   assert.match(log, /42P01/);
+  assert.match(log, /"route":"\/api\/students"/);
   assert.match(log, /"requestId":"request-1234"/);
   for (const secret of ['token', 'a@example.org', 'after=1']) assert.ok(!log.includes(secret), `${secret} is in the log`);
 });

@@ -10,7 +10,7 @@ const nobody = hashPassword('nobody has this password');
 export function authRoutes({ database, sessions }) {
   const routes = Router();
 
-  routes.post('/auth/sign-in', async (req, res) => {
+  routes.post('/api/auth/sign-in', async (req, res) => {
     const given = parse(credentials, req.body);
     const { rows } = await database.query(
       'SELECT id, email, role, organisation_id AS "organisationId", password FROM accounts WHERE email = $1',
@@ -24,12 +24,12 @@ export function authRoutes({ database, sessions }) {
     res.json(visible);
   });
 
-  routes.post('/auth/sign-out', async (req, res) => {
+  routes.post('/api/auth/sign-out', async (req, res) => {
     await sessions.end(req, res);
     res.status(204).end();
   });
 
-  routes.get('/me', sessions.only(), (req, res) => res.json(req.account));
+  routes.get('/api/me', sessions.only(), (req, res) => res.json(req.account));
 
   return routes;
 }

@@ -7,7 +7,7 @@ const organisation = { name: text({ min: 2, max: 120 }) };
 export function organisationRoutes({ database, sessions }) {
   const routes = Router();
 
-  routes.get('/organisations', sessions.only(), async (req, res) => {
+  routes.get('/api/organisations', sessions.only(), async (req, res) => {
     const { role, organisationId } = req.account;
     const { rows } = await database.query(
       `SELECT id, name, created_at AS "createdAt" FROM organisations
@@ -17,7 +17,7 @@ export function organisationRoutes({ database, sessions }) {
     res.json({ organisations: rows });
   });
 
-  routes.post('/organisations', sessions.only('admin'), async (req, res) => {
+  routes.post('/api/organisations', sessions.only('admin'), async (req, res) => {
     const { name } = parse(organisation, req.body);
     const { rows } = await database.query(
       'INSERT INTO organisations (name) VALUES ($1) ON CONFLICT (name) DO NOTHING RETURNING id, name',

@@ -3,7 +3,7 @@ import { Router } from 'express';
 export function statisticsRoutes({ database, sessions }) {
   const routes = Router();
 
-  routes.get('/statistics', sessions.only('admin', 'organisation'), async (req, res) => {
+  routes.get('/api/statistics', sessions.only('admin', 'organisation'), async (req, res) => {
     const { role, organisationId } = req.account;
     const scope = [role === 'admin' ? null : organisationId];
     const inScope = '($1::bigint IS NULL OR organisation_id = $1)';

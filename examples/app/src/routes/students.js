@@ -11,7 +11,7 @@ export function studentRoutes({ database, sessions }) {
   const routes = Router();
 
   // Paged by key, not by offset: page 1000 costs what page 1 costs.
-  routes.get('/students', sessions.only('admin', 'organisation'), async (req, res) => {
+  routes.get('/api/students', sessions.only('admin', 'organisation'), async (req, res) => {
     const { after, limit } = parse(page, { ...req.query });
     const { role, organisationId } = req.account;
     const { rows } = await database.query(
@@ -23,7 +23,7 @@ export function studentRoutes({ database, sessions }) {
   });
 
   /** Takes one student or a list of them; a list is stored as a whole or not at all. */
-  routes.post('/students', sessions.only('admin', 'organisation'), async (req, res) => {
+  routes.post('/api/students', sessions.only('admin', 'organisation'), async (req, res) => {
     const list = Array.isArray(req.body) ? req.body : [req.body];
     if (list.length === 0 || list.length > most) throw new HttpError(400, `From 1 to ${most} students are expected`);
     const students = list.map((item) => placed(parse(student, item), req.account));
