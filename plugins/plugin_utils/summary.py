@@ -19,6 +19,7 @@ SIGNS = {
     "not_run": "○",
     "not_yet": "·",
 }
+LABEL = {label: f"  {label:<18}" for label in ("expected", "observed", "see for yourself", "what to do", "certificate")}
 
 
 class Text(NamedTuple):
@@ -39,8 +40,9 @@ def render(certificate: Certificate, path: str, width: int) -> Iterator[Text]:
     for controls in certificate.obstacles():
         yield from _obstacle(controls, width)
     yield Text("")
-    yield from (Text(f"Note: {note}", "waived") for note in certificate.notes)
-    yield Text(f"{certificate.verdict.upper()}: {certificate.headline}", certificate.verdict)
+    for note in certificate.notes:
+        yield from _wrapped(f"Note: {note}", width, "waived")
+    yield from _wrapped(f"{certificate.verdict.upper()}: {certificate.headline}", width, certificate.verdict)
     yield Text(f"{LABEL['certificate']}{path}")
 
 
@@ -66,8 +68,7 @@ def _section(
     not_yet = [control_id for control_id, controls in lines.items() if worst(controls) == "not_yet"]
     if not_yet:
         text = f"{SIGNS['not_yet']} no control yet: {', '.join(not_yet)}"
-        wrapped = textwrap.wrap(text, width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
-        yield from (Text(line, "not_yet") for line in wrapped)
+        yield from _wrapped(text, width, "not_yet", first="  ", then="    ")
 
 
 def _row(control: Mapping[str, Any], columns: Columns, width: int) -> Text:
@@ -83,7 +84,7 @@ def _obstacle(controls: Sequence[Mapping[str, Any]], width: int) -> Iterator[Tex
     where = f" on {control['host']}" if control["host"] else ""
     what = control["title"] if len(controls) == 1 else f"{len(controls)} lines of the checklist"
     yield Text("")
-    yield Text(f"{SIGNS[control['status']]} {ids}{where}: {what}", control["status"])
+    yield from _wrapped(f"{SIGNS[control['status']]} {ids}{where}: {what}", width, control["status"])
     if len(controls) == 1:
         yield from _labelled("expected", control["expected"], width)
     yield from _labelled("observed", control["observed"], width)
@@ -95,13 +96,12 @@ def _obstacle(controls: Sequence[Mapping[str, Any]], width: int) -> Iterator[Tex
 
 def _labelled(label: str, text: str, width: int) -> Iterator[Text]:
     if text:
-        start = LABEL[label]
-        indent = " " * len(start)
-        lines = textwrap.wrap(text, width, initial_indent=start, subsequent_indent=indent, break_on_hyphens=False)
-        yield from (Text(line) for line in lines)
+        yield from _wrapped(text, width, first=LABEL[label], then=" " * len(LABEL[label]))
 
 
-LABEL = {label: f"  {label:<18}" for label in ("expected", "observed", "see for yourself", "what to do", "certificate")}
+def _wrapped(text: str, width: int, status: str | None = None, first: str = "", then: str = "  ") -> Iterator[Text]:
+    lines = textwrap.wrap(text, width, initial_indent=first, subsequent_indent=then, break_on_hyphens=False)
+    yield from (Text(line, status) for line in lines)
 
 
 def _shortened(text: str, width: int) -> str:

@@ -213,7 +213,7 @@ def test_the_headline_counts_lines(certificate: Certificate, headline: str) -> N
 def test_what_a_host_says_of_itself_cannot_steer_a_terminal_or_break_a_file() -> None:
     hostile = record("db.pool", observed="\x1b[2Jred\x00\r\nnext \ud800")
     (control,) = collected(host(__pgbouncer_controls={"controls": [hostile]}))
-    assert control["observed"] == "\N{REPLACEMENT CHARACTER}[2Jred\N{REPLACEMENT CHARACTER}\nnext \N{REPLACEMENT CHARACTER}"
+    assert control["observed"] == "?[2Jred?\nnext ?".replace("?", "\N{REPLACEMENT CHARACTER}")
 
 
 def test_controls_of_a_host_that_say_the_same_stand_together() -> None:

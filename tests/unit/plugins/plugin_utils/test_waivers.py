@@ -71,7 +71,7 @@ def test_a_renewed_waiver_prevails_over_the_expired_one() -> None:
     [
         ([control("pass")], "Remove the waiver of scale.host by Maria: the control passes."),
         ([control("pass"), control("fail", "web2")], ""),
-        ([control("error")], "Nothing is waived by the waiver of scale.host by Maria: the control could not be examined"),
+        ([control("error")], "Nothing is waived by the waiver of scale.host by Maria: the control could not be"),
         ([control("not_run")], "Nothing is waived by the waiver of scale.host by Maria: the control was not examined."),
         ([], "Nothing is waived by the waiver of scale.host by Maria: the control was not examined."),
     ],
