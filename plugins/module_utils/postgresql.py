@@ -28,6 +28,8 @@ SOCKET_DIRECTORY = "/run/postgresql"
 SUPERUSER = "postgres"
 SCRAM_ITERATIONS = 4096
 
+DECOY = "certainly not it"  # a password that nobody has
+
 # Statements of ours carry verifiers and must not show up in the server's log or statistics.
 SILENT = (
     "-c log_statement=none -c log_min_duration_statement=-1 -c log_min_error_statement=panic "
@@ -58,31 +60,36 @@ def acting_as(user: str) -> Iterator[None]:
 
 @contextmanager
 def session(
-    database: str = "postgres", port: int = 5432, silent: bool = False, autocommit: bool = False
+    database: str = "postgres",
+    port: int = 5432,
+    silent: bool = False,
+    autocommit: bool = False,
+    user: str = SUPERUSER,
 ) -> Iterator[Any]:
-    """A connection of the superuser over the socket. Leaving the block commits, an exception rolls back."""
+    """A connection over the socket as the system's user postgres. The block commits, an exception rolls back."""
     if psycopg2 is None:
         raise PostgresUnavailable(
             f"the Python of this server cannot import psycopg2 ({PSYCOPG2_ERROR}); install python3-psycopg2"
         )
     if not socket_exists(port):
         raise PostgresUnavailable(
-            f"no Postgres listens on {socket_path(port)}; start it (systemctl start postgresql) or correct the port"
+            f"nothing listens on {socket_path(port)}; start it (systemctl start postgresql, or pgbouncer), or correct "
+            "the port"
         )
     try:
         with acting_as(SUPERUSER):
             connection = psycopg2.connect(
                 host=SOCKET_DIRECTORY,
                 port=port,
-                user=SUPERUSER,
+                user=user,
                 dbname=database,
                 application_name="airworthy",
                 options=SILENT if silent else "",
             )
     except psycopg2.OperationalError as error:
         raise PostgresUnavailable(
-            f"Postgres on {socket_path(port)} does not let {SUPERUSER} into {database} by peer authentication: "
-            f"{str(error).strip()}. Look at pg_hba.conf and at journalctl -u 'postgresql@*'"
+            f"what listens on {socket_path(port)} does not let {user} into {database} by peer authentication: "
+            f"{str(error).strip()}. Look at its log in /var/log/postgresql"
         ) from error
     try:
         if autocommit:
@@ -93,6 +100,38 @@ def session(
                 yield connection
     finally:
         connection.close()
+
+
+@contextmanager
+def client_session(**parameters: Any) -> Iterator[Any]:
+    """A connection over TCP, as a client makes it: to localhost unless told otherwise, with no stored password."""
+    if psycopg2 is None:
+        raise PostgresUnavailable(f"psycopg2 cannot be imported ({PSYCOPG2_ERROR}); install python3-psycopg2")
+    defaults = {
+        "host": "localhost",
+        "hostaddr": "127.0.0.1",
+        "connect_timeout": 5,
+        "passfile": "/dev/null",
+        "gssencmode": "disable",
+        "application_name": "airworthy",
+    }
+    connection = psycopg2.connect(**{**defaults, **parameters})
+    try:
+        connection.autocommit = True
+        yield connection
+    finally:
+        connection.close()
+
+
+def attempt(subject: str, wanted: str, reasons: list[str], **parameters: Any) -> dict[str, Any]:
+    """Try to log in, and tell how it went; ``reasons`` are the refusals that count."""
+    outcome: dict[str, Any] = {"subject": subject, "wanted": wanted, "reasons": reasons, "error": None}
+    try:
+        with client_session(**parameters) as connection:
+            outcome["detail"] = f", {connection.info.ssl_attribute('protocol') or 'without TLS'}"
+    except psycopg2.OperationalError as error:
+        outcome["error"] = " ".join(str(error).split())
+    return outcome
 
 
 def socket_path(port: int) -> str:

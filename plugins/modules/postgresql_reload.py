@@ -177,8 +177,8 @@ def main() -> None:
         state = observe(now)
         if state.mistakes:
             module.fail_json(
-                msg="Postgres would not accept the configuration on disk, and goes on with what it has loaded. Correct:\n"
-                + "\n".join(state.mistakes)
+                msg="Postgres would not accept the configuration on disk, and goes on with what it has loaded. "
+                "Correct:\n" + "\n".join(state.mistakes)
             )
         action, reasons = plan(state)
         if action == "reload" and not module.check_mode:
