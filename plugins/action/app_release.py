@@ -8,7 +8,6 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.airworthy.stack.plugins.plugin_utils import source_tree
 
 MODULE = "airworthy.stack.app_release"
@@ -25,11 +24,11 @@ class ActionModule(ActionBase):
         arguments = {name: value for name, value in self._task.args.items() if value is not None}
         src = self._source(arguments)
         if src:
-            arguments["release"] = source_tree.release_id(src, arguments.get("steps") or [], arguments.get("build_inputs") or {})
+            arguments["release"] = self._release(src, arguments)
         answer = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
         if answer.get("needs_archive"):
             if not src:
-                raise AnsibleActionFail(f"release {arguments['release']} is not on the server; deploy its sources with src")
+                raise AnsibleActionFail(f"release {arguments['release']} is not on the server; give its sources in src")
             answer = self._ship(src, arguments, task_vars)
         answer.pop("needs_archive", None)
         return result | answer
@@ -37,7 +36,7 @@ class ActionModule(ActionBase):
     def _source(self, arguments: dict[str, Any]) -> str | None:
         src, release = arguments.get("src"), arguments.get("release")
         if bool(src) == bool(release):
-            raise AnsibleActionFail("give either src, the directory with the sources, or release, one that is on the server")
+            raise AnsibleActionFail("give either src, a directory of sources, or release, one that is on the server")
         return os.path.realpath(self._loader.path_dwim(src)) if src else None
 
     def _ship(self, src: str, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
@@ -47,15 +46,16 @@ class ActionModule(ActionBase):
         with tempfile.TemporaryDirectory() as directory:
             archive = os.path.join(directory, "source.tar.gz")
             source_tree.pack(src, archive)
-            if self._changed_meanwhile(src, arguments):
+            if self._release(src, arguments) != arguments["release"]:
                 raise AnsibleActionFail(f"{src} changed while it was being packed; run again when it is at rest")
             self._transfer_file(archive, remote)
         try:
             self._fixup_perms2([self._connection._shell.tmpdir, remote])
-            return self._execute_module(module_name=MODULE, module_args={**arguments, "archive": remote}, task_vars=task_vars)
+            arguments = {**arguments, "archive": remote}
+            return self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
         finally:
             self._remove_tmp_path(self._connection._shell.tmpdir)
 
-    def _changed_meanwhile(self, src: str, arguments: dict[str, Any]) -> bool:
-        now = source_tree.release_id(src, arguments.get("steps") or [], arguments.get("build_inputs") or {})
-        return bool(now != arguments["release"])
+    def _release(self, src: str, arguments: dict[str, Any]) -> str:
+        steps = [*(arguments.get("steps") or []), *(arguments.get("checks") or [])]
+        return source_tree.release_id(src, steps, arguments.get("build_inputs") or {})

@@ -1,6 +1,6 @@
 # Copyright (c) the airworthy.stack maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Where the releases of an application lie on a server, and what its instances run. Shared by app_release and app_audit.
+"""Where the releases of an application lie on a server, and what its instances run.
 
     /opt/app/current -> releases/4c1d…      what serves
     /opt/app/previous -> releases/90ab…     what served before it
@@ -25,7 +25,11 @@ PROPERTIES = (
     "Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload,FragmentPath,DropInPaths,"
     "MainPID,ExecMainStartTimestampMonotonic,ControlGroup,MemoryHigh,MemoryMax"
 )
-ASSIGNMENT = re.compile(r"""^\s*(?P<name>[A-Za-z_]\w*)=(?:"(?P<double>(?:[^"\\]|\\[\s\S])*)"|'(?P<single>[^']*)'|(?P<plain>.*))\s*$""", re.M)
+ASSIGNMENT = re.compile(
+    r"""^\s*(?P<name>[A-Za-z_]\w*)="""
+    r"""(?:"(?P<double>(?:[^"\\]|\\[\s\S])*)"|'(?P<single>[^']*)'|(?P<plain>.*))[^\S\n]*$""",
+    re.MULTILINE,
+)
 PUBLIC = re.compile(r"^(NEXT_PUBLIC_|NODE_ENV$|PORT$|HOST$|EMAIL_FROM$)")
 SHORTEST_SECRET = 6
 
@@ -181,8 +185,10 @@ def parse_environment(text: str) -> dict[str, str]:
     variables = {}
     for match in ASSIGNMENT.finditer(text):
         double, single, plain = match["double"], match["single"], match["plain"]
-        value = re.sub(r'\\([\\"$`])', r"\1", double) if double is not None else single if single is not None else plain
-        variables[match["name"]] = value.strip() if plain is not None else value
+        if double is not None:
+            variables[match["name"]] = re.sub(r'\\([\\"$`])', r"\1", double)
+        else:
+            variables[match["name"]] = single if single is not None else plain.strip()
     return variables
 
 

@@ -20,7 +20,6 @@ from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.airworthy.stack.plugins.module_utils.release import (
     RECORD,
     Instance,
@@ -33,11 +32,19 @@ from ansible_collections.airworthy.stack.plugins.module_utils.release import (
     redacted,
     secrets_of,
 )
-from ansible_collections.airworthy.stack.plugins.module_utils.release_plan import Plan, State, Step, Wish, disposable, plan
+from ansible_collections.airworthy.stack.plugins.module_utils.release_plan import (
+    Plan,
+    State,
+    Step,
+    Wish,
+    disposable,
+    plan,
+)
 
 LOCK_TIMEOUT = 900
-LAST_LINES = 20
-HEALTH_INTERVAL = 0.2
+LAST_LINES = 10
+LONGEST_LINE = 400
+HEALTH_INTERVAL = 0.4
 
 
 class DeployError(Exception):
@@ -83,7 +90,7 @@ class Deployment:
             return release
         previous = self.layout.target("previous")
         if previous is None:
-            raise DeployError(f"release is 'previous', but {self.layout.dest} has none: only one release ever served here")
+            raise DeployError(f"release is 'previous', but only one release ever served in {self.layout.dest}")
         return previous
 
     def _observe(self) -> State:
@@ -133,6 +140,7 @@ class Deployment:
         if todo.verify:
             write_json(self.layout.journal, {"from": state.good, "to": self.wish.release})
         if todo.switch:
+            self._act(f"switch to {self.wish.release}")
             self._point("current", self.wish.release)
         try:
             self._restart(todo.restart, self.wish.release)
@@ -167,9 +175,11 @@ class Deployment:
         except Unhealthy as reason:
             self._discard(partial)
             serving = self.layout.target("current")
-            raise DeployError(f"{reason}\nNothing was switched; {f'release {serving} serves on' if serving else 'no release serves'}.") from None
+            outcome = f"release {serving} serves on" if serving else "no release serves yet"
+            raise DeployError(f"{reason}\nNothing was switched; {outcome}.") from None
         seal(partial)
-        write_json(os.path.join(partial, RECORD), {"release": release, "started": started, "finished": now(), "steps": self.steps})
+        record = {"release": release, "started": started, "finished": now(), "steps": self.steps}
+        write_json(os.path.join(partial, RECORD), record)
         os.sync()
         os.rename(partial, self.layout.release(release))
 
@@ -196,16 +206,26 @@ class Deployment:
             "npm_config_fund": "false",
             "NODE_EXTRA_CA_CERTS": "/etc/ssl/certs/ca-certificates.crt",  # Node.js does not ask the system's store
         }
-        command = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", "--service-type=exec", f"--unit={self._builder}"]
+        command = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", "--service-type=exec"]
+        command += [f"--unit={self._builder}"]
         command += [f"--property={value}" for value in properties]
         command += [f"--setenv={name}={value}" for name, value in variables.items()]
         started, clock = now(), time.monotonic()
         with open(stdin or os.devnull, "rb") as source:
-            done = subprocess.run([*command, "--", *shlex.split(step.command)], stdin=source, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+            done = subprocess.run(
+                [*command, "--", *shlex.split(step.command)],
+                stdin=source,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
         self._note(step.name, step.command, started, clock, done.returncode)
         if done.returncode:
-            tail = self._redacted("\n".join(done.stdout.decode("utf-8", "replace").strip().splitlines()[-LAST_LINES:]))
-            raise Unhealthy(f"step {step.name} ({step.command}) of release {self.wish.release} ended with status {done.returncode}. Its last words:\n{tail}")
+            words = self._tail(done.stdout.decode("utf-8", "replace"))
+            raise Unhealthy(
+                f"step {step.name} ({step.command}) of release {self.wish.release} ended with status "
+                f"{done.returncode}. Its last words:\n{words}"
+            )
 
     def _restart(self, units: tuple[str, ...], release: str) -> None:
         for unit in units:
@@ -248,7 +268,10 @@ class Deployment:
     def _take_back(self, state: State, reason: Unhealthy) -> None:
         release, good = self.wish.release, state.good
         if good == release:
-            raise DeployError(f"{reason}\nThere is nothing to go back to: release {release} was serving before. Instances after this one were left alone.")
+            raise DeployError(
+                f"{reason}\nThere is nothing to go back to: release {release} was serving before. "
+                "Instances after this one were left alone."
+            )
         if good is None:
             for unit in self.wish.health_urls:
                 self._systemctl("stop", "--", unit)
@@ -261,7 +284,9 @@ class Deployment:
                 instances = observe_instances(list(self.wish.health_urls), self.layout, self.module.run_command)
                 self._restart(tuple(i.unit for i in instances if i.state != "active" or i.release != good), good)
             except Unhealthy as worse:
-                raise DeployError(f"{reason}\nRelease {release} was taken back, but {good} does not become healthy either: {worse}") from None
+                raise DeployError(
+                    f"{reason}\nRelease {release} was taken back, but {good} does not become healthy either: {worse}"
+                ) from None
             ending = f"Release {release} was taken back; {good} serves again."
         os.unlink(self.layout.journal)
         if release != self.layout.target("previous"):
@@ -309,12 +334,10 @@ class Deployment:
         try:
             return pwd.getpwnam(self.wish.user)
         except KeyError:
-            raise DeployError(f"the user {self.wish.user} does not exist; make it, or describe it in /etc/sysusers.d/") from None
+            raise DeployError(f"the user {self.wish.user} is unknown; make it, or have it in sysusers.d") from None
 
     def _point(self, link: str, release: str) -> None:
         """A rename exchanges the link at once: there is no moment without one."""
-        if link == "current":
-            self._act(f"switch to {release}")
         fresh = self.layout.link(f".{link}.new")
         if os.path.lexists(fresh):
             os.unlink(fresh)
@@ -331,9 +354,13 @@ class Deployment:
         with open(self.wish.environment_file, encoding="utf-8") as file:
             return redacted(text, secrets_of(parse_environment(file.read())))
 
+    def _tail(self, text: str) -> str:
+        lines = self._redacted(text.strip()).splitlines()[-LAST_LINES:]
+        return "\n".join(line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…" for line in lines)
+
     def _last_words(self, unit: str) -> str:
-        _rc, out, _err = self.module.run_command(["journalctl", "--no-pager", "-o", "cat", "-n", str(LAST_LINES), "-u", unit])
-        return f". Its last words:\n{self._redacted(out.strip())}"
+        command = ["journalctl", "--no-pager", "--output=cat", f"--lines={LAST_LINES}", "--unit", unit]
+        return f". Its last words:\n{self._tail(self.module.run_command(command)[1])}"
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -345,7 +372,8 @@ class Deployment:
                     break
                 except BlockingIOError:
                     if time.monotonic() > deadline:
-                        raise DeployError(f"another deployment has held {self.layout.lock} for {LOCK_TIMEOUT} s") from None
+                        message = f"another deployment has held {self.layout.lock} for {LOCK_TIMEOUT} s"
+                        raise DeployError(message) from None
                     time.sleep(0.5)
             yield
 

@@ -15,7 +15,7 @@ description:
     one after another, each waited for by its health URL.
   - A step that fails leaves the old release serving. An instance that does not become healthy, or a check that fails
     afterwards, brings the previous release back. Either fails the task.
-  - The name of a release is a hash of its sources, its steps and its build inputs, so that a run that finds it in
+  - The name of a release is a hash of its sources, steps, checks and build inputs, so that a run that finds it in
     service does nothing. Instances that do not run it, or started before the files of their environment changed,
     are restarted. All of this is read off the server, so that a run that was killed is completed by the next one.
 attributes:
@@ -47,7 +47,8 @@ options:
     type: path
     default: /opt/app
   name:
-    description: Name of the template unit without its C(@); instances of it that are not listed are stopped and disabled.
+    description:
+      - Name of the template unit without its C(@). Its instances that are not listed are stopped and disabled.
     type: str
     default: app
   instances:
@@ -158,7 +159,7 @@ actions:
   returned: always
   type: list
   elements: str
-  sample: [build 4c1d09a7b2e6, switch to 4c1d09a7b2e6, restart app@3000.service, restart app@3001.service]
+  sample: [build 4c1d09a7b2e6, switch to 4c1d09a7b2e6, restart app@3000.service, check 4c1d09a7b2e6]
 steps:
   description: The steps that ran, with exit status and duration.
   returned: success
@@ -173,7 +174,6 @@ needs_archive:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.airworthy.stack.plugins.module_utils.release_deploy import DeployError, Deployment
 from ansible_collections.airworthy.stack.plugins.module_utils.release_plan import Wish
 

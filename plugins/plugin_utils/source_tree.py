@@ -29,7 +29,7 @@ class Entry:
 
 def entries(src: str) -> list[Entry]:
     if not os.path.isdir(src):
-        raise AnsibleActionFail(f"src is {src!r}, which is no directory on the controller; name the one with the application's sources")
+        raise AnsibleActionFail(f"src is {src}, which is no directory on the controller; name the application's own")
     found = sorted(_walk(src), key=lambda entry: entry.path)
     if not any(entry.path == "package.json" for entry in found):
         raise AnsibleActionFail(f"{src} has no package.json; src must be the directory of the application itself")
@@ -53,7 +53,7 @@ def _entry(path: str, name: str) -> Entry:
     if stat.S_ISLNK(status.st_mode):
         target = os.readlink(path)
         if os.path.isabs(target) or os.path.normpath(os.path.join(os.path.dirname(name), target)).startswith(".."):
-            raise AnsibleActionFail(f"{path} links to {target}, which will not be on the server; link within the sources")
+            raise AnsibleActionFail(f"{path} links to {target}, which is not shipped; link within the sources")
         return Entry(name, 0o777, target)
     if not stat.S_ISREG(status.st_mode):
         raise AnsibleActionFail(f"{path} is neither a file, a directory nor a link, and cannot be shipped")
@@ -67,7 +67,9 @@ def excluded(name: str) -> bool:
 def release_id(src: str, steps: Sequence[Mapping[str, Any]], build_inputs: Mapping[str, Any]) -> str:
     """The name of what these sources, built this way, become."""
     digest = hashlib.sha256()
-    for part in (*[f"{step['name']}\0{step['command']}" for step in steps], *[f"{k}={build_inputs[k]}" for k in sorted(build_inputs)]):
+    recipe = [f"{step['name']}\0{step['command']}" for step in steps]
+    recipe += [f"{name}={build_inputs[name]}" for name in sorted(build_inputs)]
+    for part in recipe:
         digest.update(part.encode() + b"\0")
     for entry in entries(src):
         digest.update(f"\n{entry.path}\0{entry.mode:o}\0{entry.link or ''}\0".encode(errors="surrogateescape"))
