@@ -7,6 +7,9 @@ from math import inf
 
 BY_NAME: dict[str, tuple[float, float]] = {
     "airworthy_app_instances": (1, 64),
+    "app_health_timeout": (1, 3600),
+    "app_keep_releases": (2, 100),  # the one before the one in service, to go back to
+    "app_memory_max_mb": (64, inf),
     "base_minimum_cores": (0, 1024),
     "base_minimum_memory_mb": (0, inf),
     "nginx_certificate_minimum_days": (1, 397),
@@ -17,9 +20,16 @@ BY_NAME: dict[str, tuple[float, float]] = {
     "nginx_load_users": (1, 1000),
     "nginx_load_minimum_throughput": (0, inf),
     "nginx_worker_connections": (128, 1_048_576),
+    "pgbouncer_default_pool_size": (1, 1000),
+    "pgbouncer_max_client_connections": (1, 100_000),
+    "pgbouncer_max_prepared_statements": (0, 10_000),
+    "pgbouncer_min_pool_size": (0, 1000),
     "postgresql_hit_ratio_minimum": (0, 1),
+    "postgresql_hit_ratio_minimum_reads": (0, inf),
     "postgresql_max_connections": (10, 10_000),
     "postgresql_memory_share": (0.05, 0.9),
+    "postgresql_query_minimum_calls": (1, inf),
+    "postgresql_slow_query_ms": (1, 60_000),
     # A certificate is issued for 397 days; who renews earlier than that issues one on each run.
     "tls_renew_before_days": (1, 300),
 }

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from . import ranges, shapes, waivers
+from . import ranges, rules_database, rules_environment, shapes, waivers
 
 Values = Mapping[str, Any]
 Rule = Callable[[Values], Iterable[str]]
@@ -38,21 +38,23 @@ SHAPES: dict[str, Callable[[str], str | None]] = {
     "airworthy_tls_ca": shapes.absolute_path,
     "airworthy_tls_certificate": shapes.absolute_path,
     "airworthy_tls_private_key": shapes.absolute_path,
+    "app_health_path": shapes.url_path,
     "base_journal_max_retention": shapes.systemd_span,
     "base_journal_max_use": shapes.systemd_size,
+    "base_packages": shapes.package,
+    "nginx_cors_allowed_headers": shapes.token,
     "nginx_cors_allowed_origins": shapes.origin,
+    "nginx_hashed_assets": shapes.regular_expression,
+    "nginx_headers_from_app": shapes.token,
     "nginx_load_paths": shapes.url_path,
     "nginx_probe_api": shapes.url_path,
     "nginx_probe_page": shapes.url_path,
+    "nginx_readable_cookies": shapes.token,
     "nginx_static_prefixes": shapes.url_path,
     "postgresql_extensions": shapes.extension,
     "postgresql_idle_in_transaction_timeout": shapes.duration,
     "postgresql_statement_timeout": shapes.duration,
 }
-
-# PostgreSQL keeps some connections for itself: superusers, the pooler's look-ups, exporters, an administrator.
-CONNECTIONS_RESERVED = 10
-
 
 def tiers(values: Values) -> set[str]:
     groups = set(values.get("group_names") or ())
@@ -138,38 +140,10 @@ def instances_end_below_the_last_port(values: Values) -> Iterator[str]:
         yield f"airworthy_app_port is {first}, and the last of {instances} instances has {last}; write a lower port"
 
 
-def pool_fits_the_database(values: Values) -> Iterator[str]:
-    """Every connection of the pool has to find a place in PostgreSQL, and some stay for others."""
-    pool, limit = values.get("pgbouncer_default_pool_size"), values.get("postgresql_max_connections")
-    if pool and limit and pool > (most := limit - CONNECTIONS_RESERVED):
-        yield (
-            f"pgbouncer_default_pool_size is {pool}, but postgresql_max_connections is {limit}, and "
-            f"{CONNECTIONS_RESERVED} of them stay for others; write at most {most}, or raise postgresql_max_connections"
-        )
-
-
-def pool_minimum_is_the_lesser(values: Values) -> Iterator[str]:
-    """A pool that keeps more connections open than it may have."""
-    least, most = values.get("pgbouncer_min_pool_size"), values.get("pgbouncer_default_pool_size")
-    if least and most and least > most:
-        yield f"pgbouncer_min_pool_size is {least}, over pgbouncer_default_pool_size, {most}; write at most {most}"
-
-
-def clients_may_outnumber_the_pool(values: Values) -> Iterator[str]:
-    """A pooler that admits fewer clients than it has connections wastes them."""
-    clients, pool = values.get("pgbouncer_max_client_conn"), values.get("pgbouncer_default_pool_size")
-    if clients and pool and clients < pool:
-        yield f"pgbouncer_max_client_conn is {clients}, but pgbouncer_default_pool_size is {pool}; write more clients"
-
-
-def database_users_are_the_roles_own(values: Values) -> Iterator[str]:
-    """PostgreSQL's superuser, and the login roles that the collection makes, are not the application's."""
-    user = values.get("airworthy_database_user")
-    if user in ("postgres", "exporter", "pooler_auth", "pgbouncer", "public"):
-        yield f"airworthy_database_user is {user!r}, which is taken; write a role of the application's own, as in app"
-    name = values.get("airworthy_database_name")
-    if name in ("postgres", "template0", "template1"):
-        yield f"airworthy_database_name is {name!r}, which is PostgreSQL's own; write another one, as in app"
+def credentials_have_origins(values: Values) -> Iterator[str]:
+    """Cookies for nobody: the list of origins was forgotten."""
+    if values.get("nginx_cors_allow_credentials") and values.get("nginx_cors_allowed_origins") == []:
+        yield "nginx_cors_allow_credentials is true without nginx_cors_allowed_origins; list origins, or write false"
 
 
 def secrets_stay_out_of_the_inventory(values: Values) -> Iterator[str]:
@@ -199,17 +173,17 @@ RULES: tuple[Rule, ...] = (
     numbers_are_in_range,
     ports_differ,
     instances_end_below_the_last_port,
-    pool_fits_the_database,
-    pool_minimum_is_the_lesser,
-    clients_may_outnumber_the_pool,
-    database_users_are_the_roles_own,
+    credentials_have_origins,
     secrets_stay_out_of_the_inventory,
     waivers_are_complete,
+    *rules_database.RULES,
 )
 
 
 def errors(values: Values) -> list[str]:
-    return [error for rule in RULES for error in rule(values)]
+    # Only the application's own servers need its environment.
+    rules = RULES + rules_environment.RULES if "app" in tiers(values) else RULES
+    return [error for rule in rules for error in rule(values)]
 
 
 def unknown_variables(names: Iterable[str], known: set[str], roles: Iterable[str]) -> list[str]:

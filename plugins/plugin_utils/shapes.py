@@ -11,7 +11,6 @@ LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 EMAIL = re.compile(r"[^@\s<>,;:\"()]+@[^@\s]+")
 # What PostgreSQL takes unquoted, so that it reads the same in every tool.
 IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-POSTGRES_SIZE = re.compile(r"[1-9][0-9]*(B|kB|MB|GB|TB)")
 SYSTEMD_SIZE = re.compile(r"[1-9][0-9]*[KMGT]?")
 SYSTEMD_SPAN = re.compile(r"([1-9][0-9]* ?(s|sec|m|min|h|hours?|d|days?|w|weeks?|M|months?|y|years?) ?)+")
 DURATION = re.compile(r"[1-9][0-9]*(ms|s|min|h|d)")
@@ -111,12 +110,6 @@ def network(text: str) -> str | None:
     return None
 
 
-def postgres_size(text: str) -> str | None:
-    if not POSTGRES_SIZE.fullmatch(text):
-        return "write a number and PostgreSQL's unit, without a blank, as in 256MB (kB, MB, GB, TB)"
-    return None
-
-
 def systemd_size(text: str) -> str | None:
     if not SYSTEMD_SIZE.fullmatch(text):
         return "write a number and one letter for the unit, as in 512M (K, M, G, T)"
@@ -132,6 +125,26 @@ def systemd_span(text: str) -> str | None:
 def duration(text: str) -> str | None:
     if not DURATION.fullmatch(text):
         return "write a number and a unit, without a blank, as in 30s (ms, s, min, h, d)"
+    return None
+
+
+def package(text: str) -> str | None:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", text):
+        return "write the name of a Debian package, as in htop"
+    return None
+
+
+def token(text: str) -> str | None:
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", text):
+        return "write one name of a header or cookie, without blanks or colons, as in X-Request-Id"
+    return None
+
+
+def regular_expression(text: str) -> str | None:
+    try:
+        re.compile(text)
+    except re.error as error:
+        return f"it is no regular expression: {error}"
     return None
 
 
