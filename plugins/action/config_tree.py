@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,6 +27,7 @@ from ansible_collections.airworthy.stack.plugins.module_utils.config_tree import
     pack,
     tree_options,
 )
+from ansible_collections.airworthy.stack.plugins.plugin_utils.template_line import failing_line
 
 SUFFIX = ".j2"
 RULES = {"trim_blocks": True, "lstrip_blocks": False, "newline_sequence": "\n"}  # those of ansible.builtin.template
@@ -129,22 +129,30 @@ def render(templar: Any, source: str, content: bytes) -> bytes:
         text = content.decode()
     except UnicodeDecodeError as error:
         raise TreeError(
-            f"{source} is not UTF-8 (byte {error.start}); convert it, or drop {SUFFIX} from its name to copy it as it is"
+            f"{source} is not UTF-8 (byte {error.start}); convert it, or drop {SUFFIX} from its name to have it copied"
         ) from error
     try:
-        return str(templar.template(trust_as_template(text), escape_backslashes=False, overrides=RULES)).encode()
+        return _template(templar, text).encode()
     except AnsibleError as error:
-        raise TreeError(f"{source}, line {line_of(error) or 'unknown'}: {error}") from error
+        raise TreeError(f"{source}, line {_line(templar, text, error)}: {error}") from error
 
 
-def line_of(error: BaseException | None) -> int:
-    """The line of the template that an error is about, 0 when it does not say; Jinja2 leaves it in the traceback."""
-    line = 0
-    while error:
-        if isinstance(error, TemplateSyntaxError):
-            return error.lineno
-        for frame in traceback.extract_tb(error.__traceback__):
-            if frame.filename in ("<template>", "<unknown>"):
-                line = frame.lineno or line
-        error = error.__cause__ or error.__context__
-    return line
+def _template(templar: Any, text: str) -> str:
+    return str(templar.template(trust_as_template(text), escape_backslashes=False, overrides=RULES))
+
+
+def _line(templar: Any, text: str, error: AnsibleError) -> int:
+    cause: BaseException | None = error
+    while cause:
+        if isinstance(cause, TemplateSyntaxError):
+            return cause.lineno
+        cause = cause.__cause__ or cause.__context__
+    return failing_line(text, lambda beginning: _fails(templar, beginning))
+
+
+def _fails(templar: Any, text: str) -> bool:
+    try:
+        _template(templar, text)
+    except AnsibleError:
+        return True
+    return False

@@ -64,9 +64,8 @@ def wanted(options: dict[str, Any], rendered: Rendered, uid: Callable[[str], int
     """The tree that options and rendered files describe; uid and gid find the ids of names."""
     exceptions = {exception["path"]: exception for exception in options["files"]}
     if stray := sorted(exceptions.keys() - rendered.files.keys()):
-        raise TreeError(
-            f"files of {options['dest']} names {stray[0]!r}, which src does not hold; it holds {', '.join(rendered.files)}"
-        )
+        held = ", ".join(rendered.files)
+        raise TreeError(f"files of {options['dest']} names {stray[0]!r}, which src does not hold; it holds {held}")
     owner = uid(options["owner"]) if options["owner"] else os.geteuid()
     group = gid(options["group"]) if options["group"] else os.getegid()
     nodes = {
@@ -151,23 +150,26 @@ def _matches(names: list[str], patterns: list[str]) -> bool:
     if not patterns:
         return not names
     if patterns[0] == "**":
-        return _matches(names, patterns[1:]) or bool(names) and names[0][0] != "." and _matches(names[1:], patterns)
-    if not names or names[0].startswith(".") and not patterns[0].startswith("."):
+        return _matches(names, patterns[1:]) or (
+            bool(names) and not names[0].startswith(".") and _matches(names[1:], patterns)
+        )
+    if not names or (names[0].startswith(".") and not patterns[0].startswith(".")):
         return False
     return fnmatchcase(names[0], patterns[0]) and _matches(names[1:], patterns[1:])
 
 
 def judge(tree: Tree, found: dict[str, Node]) -> Plan:
     """What must change to make the found tree the wanted one."""
-    changes = []
+    changes: list[tuple[str, Node | None, Node | None]] = []
     for relative, after in tree.nodes.items():
         before = found.get(relative)
         if before and before.kind != after.kind:
             raise TreeError(
-                f"{tree.path(relative)} is a {before.kind}, and a {after.kind} is wanted there; nothing was changed, move it away"
+                f"{tree.path(relative)} is a {before.kind}, and a {after.kind} is wanted there; "
+                "nothing was changed, move it away"
             )
         shared = tree.swap == "files" and after.kind == "directory"
-        if not before or before != after and not shared:
+        if not before or (before != after and not shared):
             changes.append((relative, before, after))
     changes += [(relative, before, None) for relative, before in found.items() if relative not in tree.nodes]
     return Plan(

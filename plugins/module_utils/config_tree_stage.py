@@ -109,7 +109,7 @@ def copy(source: str, target: str) -> None:
         shutil.copyfile(source, target)
         fsync(target)
     else:
-        raise TreeError(f"{source} is neither file, directory nor link and cannot be copied; nothing was changed, move it away")
+        raise TreeError(f"{source} is a special file and cannot be copied; nothing was changed, move it away")
     os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
     shutil.copystat(source, target, follow_symlinks=False)
 

@@ -7,13 +7,14 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import itertools
 import json
 import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from ansible_collections.airworthy.stack.plugins.module_utils.config_tree import TreeError
@@ -187,11 +188,16 @@ class Journal:
         for directory in {os.path.dirname(step.live) for step in self.steps}:
             fsync(directory)
         self.committed = True
-        self.save()
+        try:
+            self.save()
+        except OSError:
+            self.committed = False
+            raise
 
     def settle(self) -> None:
         """Finish what was committed, take back what was not. Safe to repeat."""
         if not self.committed:
+            self.save()  # also undoes a commit of which only the last fsync failed
             for step in reversed(self.steps):
                 step.undo()
             # Nothing is left to undo: a path that somebody uses from now on is theirs.
@@ -217,7 +223,8 @@ class State:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        os.makedirs(self.pruned, mode=0o700, exist_ok=True)
+        for path in (self.path, self.pruned):
+            os.makedirs(path, mode=0o700, exist_ok=True)
         with open(f"{self.path}/lock", "w", encoding="utf-8") as file:
             deadline = time.monotonic() + LOCK_TIMEOUT
             while True:
@@ -235,21 +242,27 @@ class State:
     def recover(self) -> bool:
         """Settle what a crashed run left; true when there was something."""
         journal = Journal.load(self.journal)
-        if journal:
+        if journal is None:
+            return False
+        try:
             journal.settle()
-        return journal is not None
+        except OSError as obstacle:
+            raise TreeError(
+                f"an interrupted run cannot be settled: {obstacle}; {self.journal} says what is left"
+            ) from obstacle
+        return True
 
     def trim(self) -> None:
         for name in sorted(os.listdir(self.pruned))[:-KEPT]:
             remove(f"{self.pruned}/{name}")
 
 
-def apply(plans: list[Plan], state: State, validate: Validate) -> str:
+def apply(plans: list[Plan], state: State, validate: Validate, warn: Callable[[str], None]) -> str:
     """Make all plans true, or change nothing. Returns the directory in which pruned files are kept, if any."""
     piecemeal = {plan.tree.dest for plan in plans if plan.tree.swap == "files"}
     while True:
         try:
-            return _Transaction(plans, state, piecemeal).run(validate)
+            return _Transaction(plans, state, piecemeal).run(validate, warn)
         except CannotExchange as error:
             piecemeal.add(str(error))
 
@@ -260,12 +273,13 @@ class _Transaction:
         self.state = state
         self.piecemeal = piecemeal
         self.token = secrets.token_hex(4)
+        self.number = itertools.count(1)
         self.journal = Journal(state.journal)
         self.moves: list[tuple[Step, Plan, str]] = []  # with the relative path that is staged for the step
         self.stages: dict[str, str] = {}  # dest: where its complete tree is staged
         self.seen: dict[str, dict[str, tuple[int, ...]]] = {}
 
-    def run(self, validate: Validate) -> str:
+    def run(self, validate: Validate, warn: Callable[[str], None]) -> str:
         self._lay_out()
         self.journal.save()
         try:
@@ -275,12 +289,25 @@ class _Transaction:
                     validate(plan.tree, self.stages[plan.tree.dest])
             self._archive()
             self._swap()
-        except BaseException:
-            self.journal.settle()
+        except BaseException as error:
+            self._take_back(error)
             raise
-        self.journal.settle()
-        self.state.trim()
+        try:
+            self.journal.settle()
+            self.state.trim()
+        except OSError as obstacle:  # the new trees are live: failing now would keep handlers from being notified
+            warn(f"Cleaning up after the swap is left to the next run: {obstacle}")
         return self.journal.archive
+
+    def _take_back(self, error: BaseException) -> None:
+        try:
+            self.journal.settle()
+        except OSError as obstacle:
+            raise TreeError(
+                f"{error}; taking the swap back failed too ({obstacle}); the next run does it by {self.journal.path}"
+            ) from error
+        if isinstance(error, OSError):
+            raise TreeError(f"{error}; nothing was changed") from error
 
     def _lay_out(self) -> None:
         """Decide on every move and every path before anything is written, so that the journal knows them all."""
@@ -300,7 +327,7 @@ class _Transaction:
             self.journal.temporary += [path for path in (step.spare, getattr(step, "backup", "")) if path]
         self.journal.temporary += [path for path in self.stages.values() if path not in self.journal.temporary]
         if any(change.after is None for plan in self.plans for change in plan.changes):
-            now = datetime.now(timezone.utc)
+            now = datetime.now(UTC)
             self.journal.archive = f"{self.state.pruned}/{now:%Y%m%dT%H%M%S.%fZ}-{self.token}"
 
     def _piecemeal(self, plan: Plan, mounted: list[str]) -> Iterator[tuple[Step, str]]:
@@ -339,9 +366,9 @@ class _Transaction:
             elif step.spare:
                 stage.part(plan.tree, relative, step.spare)
         for plan in self.plans:
-            path = self.stages.get(plan.tree.dest)
-            if path and not inode(path):
-                stage.complete(plan, path, copying=True)
+            staged = self.stages.get(plan.tree.dest)
+            if staged and not inode(staged):
+                stage.complete(plan, staged, copying=True)
         stage.seal()
         for directory in {os.path.dirname(step.spare) for step, _plan, _relative in self.moves if step.spare}:
             fsync(directory)
@@ -368,7 +395,7 @@ class _Transaction:
     def _beside(self, path: str) -> str:
         """A name in the same directory, hidden from every '*' and '*.conf', that no one else has."""
         directory, name = os.path.split(path)
-        return f"{directory}/.{name[:200]}.airworthy-{self.token}"
+        return f"{directory}/.{name[:40]}.airworthy-{self.token}-{next(self.number)}"
 
     def _add_parents(self, dest: str) -> None:
         missing = []
@@ -383,7 +410,7 @@ def _attributes(node: Node) -> dict[str, Any]:
 
 def fingerprint(directory: str) -> dict[str, tuple[int, ...]]:
     """What would differ if somebody touched anything below a directory; linking to it must make no difference."""
-    prints = {}
+    prints: dict[str, tuple[int, ...]] = {}
     for entry in os.scandir(directory):
         status = entry.stat(follow_symlinks=False)
         prints[entry.path] = (status.st_ino, status.st_mode, status.st_mtime_ns)

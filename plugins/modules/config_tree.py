@@ -9,9 +9,9 @@ short_description: Render, validate and swap in whole configuration trees
 version_added: "0.1.0"
 author: the airworthy.stack maintainers (@airworthy)
 description:
-  - Makes one or more directories of a server equal to directories under a role's C(templates/), in one module execution.
-  - Files ending in C(.j2) are rendered, with P(ansible.builtin.template#module)'s rules, and lose that ending. All other
-    files are copied byte for byte.
+  - Makes directories of a server equal to directories under a role's C(templates/), in one module execution.
+  - Files ending in C(.j2) are rendered, with M(ansible.builtin.template)'s rules, and lose that ending.
+    All other files are copied byte for byte.
   - All trees of a task are one transaction. Everything is rendered and staged, every O(validate) runs, and only then is
     anything swapped. When any of it fails, nothing has changed. When the machine stops in between, the next execution
     takes the swap back before it does anything else.
@@ -19,7 +19,7 @@ description:
 options:
   trees:
     description:
-      - The trees of the transaction. Each takes the options below; what is set on the task itself is the default of all its trees.
+      - The trees of the transaction. What is set on the task itself is the default of all its trees.
       - Without it, the task itself is the one tree.
     type: list
     elements: dict
@@ -47,7 +47,8 @@ options:
       directory_mode:
         description:
           - Mode of the directories, likewise.
-          - With O(trees[].swap=files), directories that are there already keep their mode and owner, since they are shared.
+          - With O(trees[].swap=files), directories that are there already keep theirs, and their owner, since they are
+            shared.
         type: str
         default: "0755"
       no_diff:
@@ -88,9 +89,9 @@ options:
         default: []
       validate:
         description:
-          - A command that must succeed before anything is swapped. It is not run by a shell. V(%s) is the directory in which
-            the complete tree is staged.
-          - It runs only when the tree changes, in check mode too. In check mode it is skipped where the command is missing.
+          - A command that must succeed before anything is swapped. It is not run by a shell. V(%s) is the directory in
+            which the complete tree is staged.
+          - It runs only when the tree changes, in check mode too; there it is skipped where the command is missing.
         type: str
       swap:
         description:
@@ -279,17 +280,15 @@ class Host:
         program = self.module.get_bin_path(tree.validate[0])
         if program is None:
             if not self.module.check_mode:
-                raise TreeError(f"{tree.validate[0]}, which validates {tree.dest}, is not installed; nothing was changed")
+                raise TreeError(f"{tree.validate[0]}, which validates {tree.dest}, is missing; nothing was changed")
             self._note(f"validation of {tree.dest} skipped: {tree.validate[0]} is not installed yet")
             return
         command = [program, *(word.replace("%s", staged) for word in tree.validate[1:])]
         code, out, err = self.module.run_command(command, handle_exceptions=False)
         if code != 0:
             words = "\n".join(text.strip() for text in (err, out) if text.strip())
-            raise TreeError(
-                f"{tree.dest} is not valid, and nothing was changed: '{shlex.join(command)}' returned {code} and said:\n"
-                f"{words}".replace(staged, tree.dest)
-            )
+            said = f"'{shlex.join(command)}' returned {code} and said:\n{words}".replace(staged, tree.dest)
+            raise TreeError(f"{tree.dest} is not valid, and nothing was changed: {said}")
 
     def _note(self, text: str) -> None:
         if text not in self.notes:
@@ -301,7 +300,7 @@ def rehearse(plans: list[Plan], validate: Validate) -> None:
     for plan in plans:
         if plan.tree.validate:
             with tempfile.TemporaryDirectory(prefix="airworthy-") as directory:
-                os.chmod(directory, 0o711)  # for validators that give up root
+                os.chmod(directory, 0o711)  # noqa: S103  for validators that give up root
                 staged = f"{directory}/{os.path.basename(plan.tree.dest)}"
                 stage = Stage()
                 stage.complete(plan, staged, copying=True)
@@ -324,7 +323,7 @@ def converge(trees: list[Tree], host: Host, state: State) -> tuple[list[Plan], s
         if state.recover():
             host.module.warn("An earlier run was interrupted while it swapped configuration; it was settled first.")
         plans = plan(trees)
-        return plans, apply(plans, state, host.validate) if plans else ""
+        return plans, apply(plans, state, host.validate, host.module.warn) if plans else ""
 
 
 def main(state: State | None = None) -> None:
@@ -350,6 +349,8 @@ def main(state: State | None = None) -> None:
         plans, kept_in = converge(trees, host, state or State())
     except TreeError as error:
         module.fail_json(msg=str(error))
+    except OSError as error:  # before anything was staged; from then on it is a TreeError
+        module.fail_json(msg=f"{error}; nothing was changed")
 
     changes = [change for plan in plans for change in plan.changes]
     result: dict[str, Any] = {
