@@ -53,7 +53,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
-        _, options = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        options = self.validate_argument_spec(argument_spec=ARGUMENTS)[1]
         certificate = certify(options, task_vars or {}, datetime.datetime.now(datetime.UTC))
         path = write(certificate, Path(options["dest"]))
         for text, status in summary.render(certificate, str(path), display.columns):
