@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# An error page that is longer is not examined further.
-LONGEST_BODY = 1 << 20
+# What is longer is not examined further.
+LONGEST_BODY = 1 << 24
 
 TARGET_SPEC: dict[str, dict[str, Any]] = {
     "domain": {"type": "str", "required": True},
@@ -114,8 +114,10 @@ def ask_raw(target: Target, request: bytes, *, method: str = "GET", secure: bool
             connection.sendall(request)
             response = http.client.HTTPResponse(connection, method=method)
             response.begin()
-            body = response.read(LONGEST_BODY).decode("utf-8", "replace")
-            return Answer(response.status, tuple(response.getheaders()), body)
+            body = response.read(LONGEST_BODY)
+            if response.length and len(body) < LONGEST_BODY:
+                raise http.client.IncompleteRead(body, response.length)
+            return Answer(response.status, tuple(response.getheaders()), body.decode("utf-8", "replace"))
     except (OSError, http.client.HTTPException) as failure:
         return Answer(failure=describe(failure))
 
