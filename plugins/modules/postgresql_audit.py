@@ -197,7 +197,7 @@ SELECT left(regexp_replace(s.query, '\\s+', ' ', 'g'), 80) AS query, s.calls, s.
        s.stddev_exec_time AS deviation_ms
 FROM pg_stat_statements s JOIN pg_roles r ON r.oid = s.userid
 WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND NOT r.rolsuper
-  AND s.query ~* '^\\s*(select|insert|update|delete|merge|with)\\M'
+  AND s.query ~* '^\\s*(select|insert|update|delete|merge|with)\\M' AND s.query NOT LIKE '%airworthy_probe%'
 ORDER BY s.mean_exec_time DESC"""
 
 BLOCKS = """

@@ -287,8 +287,8 @@ def plan_database(wish: dict[str, Any], found: dict[str, Any] | None) -> list[St
     new = found is None
     if found is None:
         create = f"CREATE DATABASE {name} OWNER {owner} ENCODING {literal(wish['encoding'])} TEMPLATE template0"
-        after = (f"owner: {wish['owner']}", f"encoding: {wish['encoding']}")
-        steps.append(Step(subject, (), after, (create,)))
+        made = (f"owner: {wish['owner']}", f"encoding: {wish['encoding']}")
+        steps.append(Step(subject, (), made, (create,)))
         found = {"owner": wish["owner"], "grants": ["PUBLIC:CONNECT", "PUBLIC:TEMPORARY"]}
     elif found["encoding"] != wish["encoding"]:
         raise Impossible(
@@ -296,16 +296,17 @@ def plan_database(wish: dict[str, Any], found: dict[str, Any] | None) -> list[St
             "it into a new database, or set its encoding to what it is"
         )
     if found["owner"] != wish["owner"]:
-        before, after = (f"owner: {found['owner']}",), (f"owner: {wish['owner']}",)
-        steps.append(Step(f"owner of {subject}", before, after, (f"ALTER DATABASE {name} OWNER TO {owner}",)))
+        alter = f"ALTER DATABASE {name} OWNER TO {owner}"
+        was, becomes = (f"owner: {found['owner']}",), (f"owner: {wish['owner']}",)
+        steps.append(Step(f"owner of {subject}", was, becomes, (alter,)))
 
     wanted = {f"{role}:CONNECT" for role in wish["connect"] if role != wish["owner"]}
     granted = {grant for grant in found["grants"] if grant.partition(":")[0] != wish["owner"]}
     if wanted != granted:
         sql = [f"REVOKE {grant_sql(grant, name, 'FROM')}" for grant in sorted(granted - wanted)]
         sql += [f"GRANT {grant_sql(grant, name, 'TO')}" for grant in sorted(wanted - granted)]
-        before = () if new else tuple(sorted(granted))
-        steps.append(Step(f"grants on {subject}", before, tuple(sorted(wanted)), tuple(sql)))
+        before = [] if new else sorted(granted)
+        steps.append(Step(f"grants on {subject}", tuple(before), tuple(sorted(wanted)), tuple(sql)))
 
     return steps + plan_inside(wish, found)
 
