@@ -173,5 +173,8 @@ def _listed(parts: Sequence[str]) -> str:
 
 def _describe(exception: Exception) -> str:
     frames = traceback.extract_tb(exception.__traceback__)
-    place = f" (at {PurePath(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    return f"The probe could not run: {type(exception).__name__}: {exception}{place}"
+    # A line of a library tells less than the line of the module that called it.
+    ours = [frame for frame in frames[1:] if "ansible_collections" in frame.filename]
+    place = (ours or frames)[-1]
+    name = PurePath(place.filename).name
+    return f"The probe could not run: {type(exception).__name__}: {exception} (at {name}:{place.lineno})"

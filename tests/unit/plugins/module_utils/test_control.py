@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 from ansible_collections.airworthy.stack.plugins.module_utils.control import (
     Check,
@@ -87,6 +90,13 @@ def test_a_probe_that_raises_becomes_an_error_that_names_the_exception_and_its_p
     assert control.status == "error"
     assert "ConnectionRefusedError: port 6432 (at test_control.py:" in control.observed
     assert control.remediation == "start it"
+
+
+def test_the_place_is_a_line_of_the_collection_not_of_a_library() -> None:
+    module: dict[str, Any] = {"json": json}
+    source = "def probe():\n    return json.loads('{')\n"
+    exec(compile(source, "/ansible_collections/own/audit.py", "exec"), module)  # noqa: S102
+    assert run_probe("db.pool", "quick", module["probe"]).observed.endswith("(at audit.py:2)")
 
 
 def test_the_end_of_the_process_is_not_taken_for_a_failed_probe() -> None:
