@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 RECORD = "release.json"
+TIMESTAMP = "%Y-%m-%dT%H:%M:%SZ"
 PROPERTIES = (
     "Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload,FragmentPath,DropInPaths,"
     "MainPID,ExecMainStartTimestampMonotonic,ControlGroup,MemoryHigh,MemoryMax"
@@ -32,6 +33,8 @@ ASSIGNMENT = re.compile(
 )
 PUBLIC = re.compile(r"^(NEXT_PUBLIC_|NODE_ENV$|PORT$|HOST$|EMAIL_FROM$)")
 SHORTEST_SECRET = 6
+LAST_LINES = 10
+LONGEST_LINE = 400
 
 RunCommand = Callable[[list[str]], tuple[int, str, str]]
 
@@ -104,6 +107,19 @@ def read_json(path: str) -> dict[str, Any] | None:
         return None
     with open(path, encoding="utf-8") as file:
         return json.load(file)
+
+
+def write_json(path: str, content: dict[str, Any]) -> None:
+    """Whole or not at all, also after a loss of power."""
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(path + ".new", path)
+
+
+def now() -> str:
+    return time.strftime(TIMESTAMP, time.gmtime())
 
 
 def parse_show(text: str, now: float, monotonic: float) -> list[Instance]:
@@ -204,3 +220,12 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
     for secret in secrets:
         text = text.replace(secret, "********")
     return text
+
+
+def last_words(text: str, environment_file: str | None) -> str:
+    """The end of a log, without the secrets of the environment."""
+    if environment_file and os.path.exists(environment_file):
+        with open(environment_file, encoding="utf-8") as file:
+            text = redacted(text, secrets_of(parse_environment(file.read())))
+    lines = text.strip().splitlines()[-LAST_LINES:]
+    return "\n".join(line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…" for line in lines)

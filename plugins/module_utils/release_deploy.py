@@ -6,18 +6,14 @@ from __future__ import annotations
 
 import fcntl
 import glob
-import json
 import os
-import pwd
 import re
-import shlex
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.airworthy.stack.plugins.module_utils.release import (
@@ -25,12 +21,12 @@ from ansible_collections.airworthy.stack.plugins.module_utils.release import (
     Instance,
     Layout,
     ask_health,
+    last_words,
     newest_change,
+    now,
     observe_instances,
-    parse_environment,
     read_json,
-    redacted,
-    secrets_of,
+    write_json,
 )
 from ansible_collections.airworthy.stack.plugins.module_utils.release_plan import (
     Plan,
@@ -40,19 +36,16 @@ from ansible_collections.airworthy.stack.plugins.module_utils.release_plan impor
     disposable,
     plan,
 )
+from ansible_collections.airworthy.stack.plugins.module_utils.release_steps import Steps, Unfit
 
 LOCK_TIMEOUT = 900
-LAST_LINES = 10
-LONGEST_LINE = 400
+LOCK_INTERVAL = 0.5
 HEALTH_INTERVAL = 0.4
+JOURNAL_LINES = "10"
 
 
 class DeployError(Exception):
-    """The release does not serve; the message says why and what serves now."""
-
-
-class Unhealthy(Exception):
-    """An instance or a check says that the release is not fit to serve."""
+    """The release does not serve; the message says why, and what serves now."""
 
 
 class Deployment:
@@ -60,8 +53,8 @@ class Deployment:
         self.module = module
         self.layout = Layout(wish.dest)
         self.wish = replace(wish, release=self._resolved(wish.release))
+        self.steps = Steps(module, self.wish)
         self.actions: list[str] = []
-        self.steps: list[dict[str, Any]] = []
 
     # What is asked of it
 
@@ -77,11 +70,9 @@ class Deployment:
             state = self._observe()
             todo = plan(self.wish, state)
             result = self._result(state, todo)
-            if result["needs_archive"]:
-                return result
-            if todo.needed:
+            if todo.needed and not result["needs_archive"]:
                 self._apply(todo, state)
-            return {**result, "actions": self.actions, "steps": self.steps}
+            return result
 
     # Observing
 
@@ -113,7 +104,7 @@ class Deployment:
         """Instances of the template that run or would start at boot."""
         pattern = f"{self.wish.name}@*.service"
         loaded = self._systemctl("list-units", "--all", "--plain", "--no-legend", "--no-pager", pattern)
-        running = re.findall(rf"^{re.escape(self.wish.name)}@\S+\.service", loaded, re.M)
+        running = re.findall(rf"^{re.escape(self.wish.name)}@\S+\.service", loaded, re.MULTILINE)
         enabled = glob.glob(f"/etc/systemd/system/*.wants/{pattern}")
         return {*running, *map(os.path.basename, enabled)}
 
@@ -125,7 +116,7 @@ class Deployment:
             "previous": state.current,
             "needs_archive": todo.build and self.wish.archive is None and not self.module.check_mode,
             "actions": self.actions,
-            "steps": [],
+            "steps": self.steps.account,
             "diff": {"before": f"release: {before}\n", "after": f"release: {after}\n"},
         }
 
@@ -146,10 +137,10 @@ class Deployment:
             self._restart(todo.restart, self.wish.release)
             if todo.verify:
                 self._verify([unit for unit in self.wish.health_urls if unit not in todo.restart])
-        except Unhealthy as reason:
-            self._take_back(state, reason)
+        except Unfit as reason:
+            self._take_back(state.good, reason)
         if todo.verify:
-            self._complete(state)
+            self._complete(state.good)
         for unit in todo.enable:
             self._act(f"enable {unit}")
             self._systemctl("enable", "--", unit)
@@ -158,74 +149,30 @@ class Deployment:
             self._systemctl("disable", "--now", "--", unit)
 
     def _build(self) -> None:
+        """Everything happens in a partial directory; the release appears complete, by a rename."""
         release, partial = self.wish.release, self.layout.partial(self.wish.release)
-        user = self._user()
-        # What a killed run left behind must not write into the new tree.
-        self.module.run_command(["systemctl", "stop", "--", self._builder])
-        self._discard(partial)
-        self._discard(self.layout.release(release))
-        os.mkdir(partial, 0o755)
-        os.chown(partial, user.pw_uid, user.pw_gid)
-        started = now()
         self._act(f"build {release}")
+        self.steps.stop_leftover()
+        for name in (*glob.glob(f"{self.layout.releases}/*.partial"), self.layout.release(release)):
+            self._discard(name)
+        started = now()
         try:
-            self._run(Step("unpack", "tar -xzf -", environment=False), partial, stdin=self.wish.archive)
+            user = self.steps.user()
+            os.mkdir(partial, 0o755)
+            os.chown(partial, user.pw_uid, user.pw_gid)
+            self.steps.run(Step("unpack", "tar -xzf -", environment=False), partial, stdin=str(self.wish.archive))
             for step in self.wish.steps:
-                self._run(step, partial)
-        except Unhealthy as reason:
+                self.steps.run(step, partial)
+        except Unfit as reason:
             self._discard(partial)
             serving = self.layout.target("current")
             outcome = f"release {serving} serves on" if serving else "no release serves yet"
             raise DeployError(f"{reason}\nNothing was switched; {outcome}.") from None
         seal(partial)
-        record = {"release": release, "started": started, "finished": now(), "steps": self.steps}
+        record = {"release": release, "started": started, "finished": now(), "steps": self.steps.account}
         write_json(os.path.join(partial, RECORD), record)
         os.sync()
         os.rename(partial, self.layout.release(release))
-
-    def _run(self, step: Step, directory: str, stdin: str | None = None) -> None:
-        """Run a step as a transient unit: systemd reads the environment, so that no secret passes through here."""
-        properties = [
-            f"User={self.wish.user}",
-            f"WorkingDirectory={directory}",
-            f"CacheDirectory={self.wish.name}",
-            f"RuntimeMaxSec={self.wish.step_timeout}",
-            f"ReadWritePaths={directory}",
-            "ProtectSystem=strict",
-            "ProtectHome=yes",
-            "PrivateTmp=yes",
-            "NoNewPrivileges=yes",
-            "UMask=0022",
-        ]
-        if step.environment and self.wish.environment_file:
-            properties.append(f"EnvironmentFile={self.wish.environment_file}")
-        variables = {
-            "HOME": f"/var/cache/{self.wish.name}",
-            "npm_config_cache": f"/var/cache/{self.wish.name}/npm",
-            "npm_config_update_notifier": "false",
-            "npm_config_fund": "false",
-            "NODE_EXTRA_CA_CERTS": "/etc/ssl/certs/ca-certificates.crt",  # Node.js does not ask the system's store
-        }
-        command = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", "--service-type=exec"]
-        command += [f"--unit={self._builder}"]
-        command += [f"--property={value}" for value in properties]
-        command += [f"--setenv={name}={value}" for name, value in variables.items()]
-        started, clock = now(), time.monotonic()
-        with open(stdin or os.devnull, "rb") as source:
-            done = subprocess.run(
-                [*command, "--", *shlex.split(step.command)],
-                stdin=source,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                check=False,
-            )
-        self._note(step.name, step.command, started, clock, done.returncode)
-        if done.returncode:
-            words = self._tail(done.stdout.decode("utf-8", "replace"))
-            raise Unhealthy(
-                f"step {step.name} ({step.command}) of release {self.wish.release} ended with status "
-                f"{done.returncode}. Its last words:\n{words}"
-            )
 
     def _restart(self, units: tuple[str, ...], release: str) -> None:
         for unit in units:
@@ -233,7 +180,7 @@ class Deployment:
             self.module.run_command(["systemctl", "reset-failed", "--", unit])  # a crash loop must not forbid the start
             rc, out, err = self.module.run_command(["systemctl", "restart", "--", unit])
             if rc:
-                raise Unhealthy(f"{unit} could not restart: {(err or out).strip()}{self._last_words(unit)}")
+                raise Unfit(f"{unit} could not restart: {(err or out).strip()}. {self._last_words(unit)}")
             self._await_health(unit, release)
 
     def _await_health(self, unit: str, release: str) -> None:
@@ -241,32 +188,24 @@ class Deployment:
         started, clock = now(), time.monotonic()
         while True:
             instance = observe_instances([unit], self.layout, self.module.run_command)[0]
-            saw = self._look(instance, url, release)
-            if saw is None:
-                return self._note(f"health-check {unit}", f"curl --fail {url}", started, clock, 0)
+            saw = unfitness(instance, url, release)
             waited = time.monotonic() - clock
+            if saw is None:
+                return self.steps.note(f"health-check {unit}", f"curl --fail {url}", started, clock, 0)
             if instance.state == "failed" or waited > self.wish.health_timeout:
-                raise Unhealthy(f"{unit} is not healthy at {url} after {waited:.0f} s: {saw}{self._last_words(unit)}")
+                words = self._last_words(unit)
+                raise Unfit(f"{unit} is not healthy at {url} after {waited:.0f} s: {saw}. {words}")
             time.sleep(HEALTH_INTERVAL)
-
-    def _look(self, instance: Instance, url: str, release: str) -> str | None:
-        """What speaks against the instance; None when it runs the release and is healthy."""
-        if instance.state != "active":
-            return f"the unit is {instance.state}"
-        if instance.release != release:
-            return f"the process runs {instance.release or 'outside of the releases'}, not {release}"
-        health = ask_health(url)
-        return None if health.ok else self._redacted(health.saw)
 
     def _verify(self, others: list[str]) -> None:
         self._act(f"check {self.wish.release}")
         for unit in others:
             self._await_health(unit, self.wish.release)
         for check in self.wish.checks:
-            self._run(check, self.layout.release(self.wish.release))
+            self.steps.run(check, self.layout.release(self.wish.release))
 
-    def _take_back(self, state: State, reason: Unhealthy) -> None:
-        release, good = self.wish.release, state.good
+    def _take_back(self, good: str | None, reason: Unfit) -> NoReturn:
+        release = self.wish.release
         if good == release:
             raise DeployError(
                 f"{reason}\nThere is nothing to go back to: release {release} was serving before. "
@@ -276,32 +215,36 @@ class Deployment:
             for unit in self.wish.health_urls:
                 self._systemctl("stop", "--", unit)
             os.unlink(self.layout.link("current"))
-            ending = "It was the first release, so nothing serves now."
+            outcome = "It was the first release, so nothing serves now."
         else:
-            self._act(f"switch back to {good}")
-            self._point("current", good)
-            try:
-                instances = observe_instances(list(self.wish.health_urls), self.layout, self.module.run_command)
-                self._restart(tuple(i.unit for i in instances if i.state != "active" or i.release != good), good)
-            except Unhealthy as worse:
-                raise DeployError(
-                    f"{reason}\nRelease {release} was taken back, but {good} does not become healthy either: {worse}"
-                ) from None
-            ending = f"Release {release} was taken back; {good} serves again."
+            self._return_to(good, reason)
+            outcome = f"Release {release} was taken back; {good} serves again."
         os.unlink(self.layout.journal)
         if release != self.layout.target("previous"):
             self._discard(self.layout.release(release))
-        raise DeployError(f"{reason}\n{ending}")
+        raise DeployError(f"{reason}\n{outcome}")
 
-    def _complete(self, state: State) -> None:
+    def _return_to(self, good: str, reason: Unfit) -> None:
+        self._act(f"switch back to {good}")
+        self._point("current", good)
+        instances = observe_instances(list(self.wish.health_urls), self.layout, self.module.run_command)
+        others = tuple(i.unit for i in instances if i.state != "active" or i.release != good)
+        try:
+            self._restart(others, good)
+        except Unfit as worse:
+            raise DeployError(
+                f"{reason}\nIt was taken back, but {good}, which served before, does not become healthy either: {worse}"
+            ) from None
+
+    def _complete(self, good: str | None) -> None:
         """The release serves: its record says so, what served before is kept, what is too old goes."""
         release = self.wish.release
         path = os.path.join(self.layout.release(release), RECORD)
         record = read_json(path) or {}
-        known = {step["name"]: step for step in [*record["steps"], *self.steps]}
+        known = {step["name"]: step for step in [*record["steps"], *self.steps.account]}
         write_json(path, {**record, "steps": list(known.values()), "serves_since": now()})
-        if state.good and state.good != release:
-            self._point("previous", state.good)
+        if good and good != release:
+            self._point("previous", good)
         os.unlink(self.layout.journal)
         made = {name: os.stat(self.layout.release(name)).st_mtime for name in os.listdir(self.layout.releases)}
         for name in disposable(made, {release, self.layout.target("previous")}, self.wish.keep):
@@ -309,16 +252,8 @@ class Deployment:
 
     # Tools
 
-    @property
-    def _builder(self) -> str:
-        return f"{self.wish.name}-release.service"
-
     def _act(self, action: str) -> None:
         self.actions.append(action)
-
-    def _note(self, name: str, command: str, started: str, clock: float, rc: int) -> None:
-        seconds = round(time.monotonic() - clock, 2)
-        self.steps.append({"name": name, "command": command, "rc": rc, "seconds": seconds, "started": started})
 
     def _systemctl(self, *arguments: str) -> str:
         rc, out, err = self.module.run_command(["systemctl", *arguments])
@@ -326,15 +261,10 @@ class Deployment:
             raise DeployError(f"systemctl {' '.join(arguments)} failed: {(err or out).strip()}")
         return out
 
-    def _user(self) -> pwd.struct_passwd:
-        try:
-            return pwd.getpwnam(self.wish.user)
-        except KeyError:
-            self.module.run_command(["systemd-sysusers"], check_rc=True)
-        try:
-            return pwd.getpwnam(self.wish.user)
-        except KeyError:
-            raise DeployError(f"the user {self.wish.user} is unknown; make it, or have it in sysusers.d") from None
+    def _last_words(self, unit: str) -> str:
+        command = ["journalctl", "--no-pager", "--output=cat", "--lines", JOURNAL_LINES, "--unit", unit]
+        words = last_words(self.module.run_command(command)[1], self.wish.environment_file)
+        return f"Its last words:\n{words}"
 
     def _point(self, link: str, release: str) -> None:
         """A rename exchanges the link at once: there is no moment without one."""
@@ -348,47 +278,33 @@ class Deployment:
         if os.path.lexists(directory):
             shutil.rmtree(directory)
 
-    def _redacted(self, text: str) -> str:
-        if not self.wish.environment_file or not os.path.exists(self.wish.environment_file):
-            return text
-        with open(self.wish.environment_file, encoding="utf-8") as file:
-            return redacted(text, secrets_of(parse_environment(file.read())))
-
-    def _tail(self, text: str) -> str:
-        lines = self._redacted(text.strip()).splitlines()[-LAST_LINES:]
-        return "\n".join(line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…" for line in lines)
-
-    def _last_words(self, unit: str) -> str:
-        command = ["journalctl", "--no-pager", "--output=cat", f"--lines={LAST_LINES}", "--unit", unit]
-        return f". Its last words:\n{self._tail(self.module.run_command(command)[1])}"
-
     @contextmanager
     def _locked(self) -> Iterator[None]:
         with open(self.layout.lock, "w", encoding="utf-8") as file:
             deadline = time.monotonic() + LOCK_TIMEOUT
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        message = f"another deployment has held {self.layout.lock} for {LOCK_TIMEOUT} s"
-                        raise DeployError(message) from None
-                    time.sleep(0.5)
+            while not acquired(file.fileno()):
+                if time.monotonic() > deadline:
+                    raise DeployError(f"another deployment has held {self.layout.lock} for {LOCK_TIMEOUT} s")
+                time.sleep(LOCK_INTERVAL)
             yield
 
 
-def now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+def acquired(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
-def write_json(path: str, content: dict[str, Any]) -> None:
-    """Whole or not at all, also after a loss of power."""
-    with open(path + ".new", "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(path + ".new", path)
+def unfitness(instance: Instance, url: str, release: str) -> str | None:
+    """What speaks against the instance; None when it runs the release and is healthy."""
+    if instance.state != "active":
+        return f"the unit is {instance.state}"
+    if instance.release != release:
+        return f"the process runs {instance.release or 'outside of the releases'}, not {release}"
+    health = ask_health(url)
+    return None if health.ok else health.saw
 
 
 def seal(directory: str) -> None:

@@ -136,6 +136,7 @@ from ansible_collections.airworthy.stack.plugins.module_utils.control import (
 from ansible_collections.airworthy.stack.plugins.module_utils.environment_contract import Terms, judge_environment
 from ansible_collections.airworthy.stack.plugins.module_utils.release import (
     RECORD,
+    TIMESTAMP,
     Health,
     Instance,
     Layout,
@@ -207,7 +208,7 @@ def missing_files(directory: str, command: str) -> list[str]:
 
 
 def altered_files(directory: str, finished: str) -> list[str]:
-    limit = calendar.timegm(time.strptime(finished, "%Y-%m-%dT%H:%M:%SZ")) + CLOCK_SLACK
+    limit = calendar.timegm(time.strptime(finished, TIMESTAMP)) + CLOCK_SLACK
     found = []
     for path, _directories, files in os.walk(directory):
         for name in files:
