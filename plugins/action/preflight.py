@@ -22,7 +22,7 @@ from ansible_collections.airworthy.stack.plugins.plugin_utils.role_input import 
 ROLES = os.path.join(os.path.dirname(__file__), "..", "..", "roles")
 # What is known only when a server has been asked can't be judged here; the roles that use it do.
 FACT_MISSING = re.compile(r"'(airworthy_server|ansible_\w+)' is undefined|the address of \S+ is unknown")
-MAGIC = ("inventory_hostname", "inventory_dir", "group_names", "groups", "ansible_inventory_sources")
+MAGIC = ("inventory_hostname", "group_names", "groups", "ansible_inventory_sources", "ansible_play_hosts_all")
 
 
 class ActionModule(ActionBase):
@@ -57,8 +57,6 @@ class ActionModule(ActionBase):
         templar = self._templar.copy_with_new_env(available_variables=scope)
         for role in roles:
             for name, spec in role.options.items():
-                default = role.defaults.get(name)
-                given = name in variables and variables[name] != default
                 if name not in scope:
                     if spec.get("required") and rules.applies(role.name, values):
                         errors.append(missing(name, spec))
@@ -66,7 +64,7 @@ class ActionModule(ActionBase):
                 try:
                     value = templar.template(scope[name])
                 except AnsibleError as error:
-                    if given and not FACT_MISSING.search(str(error)):
+                    if given(name, variables, role) and not FACT_MISSING.search(str(error)):
                         errors.append(f"{name} cannot be evaluated: {str(error).strip()}")
                     continue
                 if spec.get("required") and value in (None, ""):
@@ -77,6 +75,13 @@ class ActionModule(ActionBase):
                 if not wrong:
                     values[name] = value
         return values, errors
+
+
+def given(name: str, variables: Mapping[str, Any], role: RoleInput) -> bool:
+    """Whether the user wrote the value. Within a role, its defaults are among the variables."""
+    value, default = variables.get(name), role.defaults.get(name)
+    # Types first: to compare an encrypted value is to decrypt it, which may be what failed.
+    return type(value) is not type(default) or value != default
 
 
 def merged(roles: list[RoleInput]) -> dict[str, Any]:

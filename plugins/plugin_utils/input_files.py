@@ -1,5 +1,5 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What is wrong with the files on the controller that variables name: secrets and certificates."""
+"""What is wrong with the files on the controller that variables name: secrets, certificates, sources."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Values = Mapping[str, Any]
 
 
 def errors(values: Values, loader: DataLoader) -> list[str]:
-    return [*_secrets(values, loader), *_edge_certificate(values, loader)]
+    return [*_secrets(values, loader), *_edge_certificate(values, loader), *_application(values, loader)]
 
 
 def _secrets(values: Values, loader: DataLoader) -> Iterator[str]:
@@ -53,3 +53,15 @@ def _edge_certificate(values: Values, loader: DataLoader) -> Iterator[str]:
         CertificateStore("", loader).brought(certificate, key, names)
     except AnsibleError as error:
         yield from (f"tls_edge_certificate_file: {line}" for line in str(error).splitlines())
+
+
+def _application(values: Values, loader: DataLoader) -> Iterator[str]:
+    """Where the sources should be, there are some, of a Node.js application."""
+    source = values.get("app_source")
+    if not source or "app" not in rules.tiers(values):
+        return
+    directory = loader.path_dwim(source)
+    if not os.path.isdir(directory):
+        yield f"app_source is {source!r}, and {directory} is no directory; write the one with the application's sources"
+    elif not os.path.isfile(os.path.join(directory, "package.json")):
+        yield f"app_source is {source!r}, and {directory} has no package.json; write the directory that holds it"

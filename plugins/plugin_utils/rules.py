@@ -94,11 +94,11 @@ def host_has_a_tier(values: Values) -> Iterator[str]:
 
 
 def groups_are_spelt_right(values: Values) -> Iterator[str]:
-    """The playbooks never see the hosts of a group whose name is nearly one of theirs."""
+    """The playbooks never see the hosts of a group whose name is nearly one of theirs, so another host reports them."""
     groups: Mapping[str, list[str]] = values.get("groups") or {}
-    placed = {host for name in GROUPS for host in groups.get(name, ())}
+    placed = {host for name in GROUPS for host in groups.get(name, ())} | set(values.get("ansible_play_hosts_all") or ())
     for name, hosts in groups.items():
-        lost = [host for host in hosts if host not in placed and host != values["inventory_hostname"]]
+        lost = [host for host in hosts if host not in placed]
         if lost and name not in GROUPS and (near := difflib.get_close_matches(name.lower(), GROUPS, 1, 0.7)):
             yield f"inventory: group {name} is unknown, so {', '.join(lost)} would get nothing; did you mean {near[0]}?"
 

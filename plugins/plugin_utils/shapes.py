@@ -97,7 +97,8 @@ def extension(text: str) -> str | None:
 
 def address(text: str) -> str | None:
     """What other servers can use to reach a host: an address, or a name."""
-    if is_address(text) or all(LABEL.fullmatch(label) for label in text.lower().split(".")):
+    # Inventory names, which are host names where nothing better is known, may have underscores.
+    if is_address(text) or all(LABEL.fullmatch(label.replace("_", "0")) for label in text.lower().split(".")):
         return None
     return "write one address or name, without network mask, port or scheme, as in 10.0.0.5"
 

@@ -96,5 +96,6 @@ def test_ranges_and_shapes_are_of_variables_that_exist() -> None:
     known = {name for role in NAMES for name in options(role)}
     assert set(ranges.BY_NAME) <= known
     assert set(rules.SHAPES) <= known
-    assert set(rules.EXAMPLES) == {name for role in NAMES for name, spec in options(role).items() if spec.get("required")}
+    required = {name for role in NAMES for name, spec in options(role).items() if spec.get("required")}
+    assert set(rules.EXAMPLES) == required
     assert set(rules.ROLE_TIERS) <= set(NAMES)

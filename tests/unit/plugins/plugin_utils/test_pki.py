@@ -207,7 +207,10 @@ def test_an_unreadable_key_is_named(authority: pki.Pair, key: bytes, message: st
         pki.parse(pki.certificate_pem(authority), key)
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage", b"-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"])
+BROKEN = b"-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", BROKEN])
 def test_an_unreadable_certificate_is_named(authority: pki.Pair, content: bytes) -> None:
     with pytest.raises(ValueError, match="the certificate is not one in PEM format"):
         pki.parse(content, pki.key_pem(authority))

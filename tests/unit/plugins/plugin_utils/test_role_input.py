@@ -1,4 +1,4 @@
-"""One value against its option: converted, or refused in words that say what to write and keep secrets to themselves."""
+"""One value against its option: converted, or refused in words that say what to write and show no secret."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ RIGHT: dict[Callable[[str], str | None], list[str]] = {
     ],
     shapes.identifier: ["app", "_private", "app_2026", "a" * 63],
     shapes.extension: ["pgcrypto", "uuid-ossp", "pg_trgm"],
-    shapes.address: ["10.0.0.5", "fd00::5", "db1", "db1.example.org"],
+    shapes.address: ["10.0.0.5", "fd00::5", "db1", "db1.example.org", "web_1"],
     shapes.network: ["10.0.0.5", "10.0.0.0/24", "fd00::/64"],
     shapes.systemd_size: ["1G", "512M", "4096"],
     shapes.systemd_span: ["30day", "2week", "1month 2day", "12h"],
