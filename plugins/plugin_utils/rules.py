@@ -96,7 +96,8 @@ def host_has_a_tier(values: Values) -> Iterator[str]:
 def groups_are_spelt_right(values: Values) -> Iterator[str]:
     """The playbooks never see the hosts of a group whose name is nearly one of theirs, so another host reports them."""
     groups: Mapping[str, list[str]] = values.get("groups") or {}
-    placed = {host for name in GROUPS for host in groups.get(name, ())} | set(values.get("ansible_play_hosts_all") or ())
+    placed = {host for name in GROUPS for host in groups.get(name, ())}
+    placed.update(values.get("ansible_play_hosts_all") or ())
     for name, hosts in groups.items():
         lost = [host for host in hosts if host not in placed]
         if lost and name not in GROUPS and (near := difflib.get_close_matches(name.lower(), GROUPS, 1, 0.7)):
