@@ -36,7 +36,8 @@ AT_FDCWD = -100
 RENAME_EXCHANGE = 2
 UNEXCHANGEABLE = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EBUSY, errno.EOPNOTSUPP}
 
-Validate = Callable[[Tree, str], None]
+Stages = dict[str, str]  # dest: where its complete tree is staged
+Validate = Callable[[Tree, Stages], None]
 
 
 class CannotExchange(Exception):
@@ -276,7 +277,7 @@ class _Transaction:
         self.number = itertools.count(1)
         self.journal = Journal(state.journal)
         self.moves: list[tuple[Step, Plan, str]] = []  # with the relative path that is staged for the step
-        self.stages: dict[str, str] = {}  # dest: where its complete tree is staged
+        self.stages: Stages = {}
         self.seen: dict[str, dict[str, tuple[int, ...]]] = {}
 
     def run(self, validate: Validate, warn: Callable[[str], None]) -> str:
@@ -286,7 +287,7 @@ class _Transaction:
             self._stage()
             for plan in self.plans:
                 if plan.tree.validate:
-                    validate(plan.tree, self.stages[plan.tree.dest])
+                    validate(plan.tree, self.stages)
             self._archive()
             self._swap()
         except BaseException as error:
@@ -312,6 +313,7 @@ class _Transaction:
     def _lay_out(self) -> None:
         """Decide on every move and every path before anything is written, so that the journal knows them all."""
         mounted = mount_points()
+        validated = any(plan.tree.validate for plan in self.plans)
         for plan in self.plans:
             dest = plan.tree.dest
             self._add_parents(dest)
@@ -320,7 +322,7 @@ class _Transaction:
                 self.moves.append((Exchange(dest, self._beside(dest)), plan, ""))
             else:
                 self.moves += [(step, plan, relative) for step, relative in self._piecemeal(plan, mounted)]
-            if plan.tree.validate:
+            if validated:
                 staged = [step.spare for step, _plan, relative in self.moves if step.live == dest and step.spare]
                 self.stages[dest] = staged[0] if staged else self._beside(dest)
         for step, _plan, _relative in self.moves:

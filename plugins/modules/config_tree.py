@@ -91,6 +91,8 @@ options:
         description:
           - A command that must succeed before anything is swapped. It is not run by a shell. V(%s) is the directory in
             which the complete tree is staged.
+          - Where mount namespaces are allowed, as on any ordinary server, it sees all staged trees of the task at their
+            final paths too, so that files that include each other by absolute paths are validated together.
           - It runs only when the tree changes, in check mode too; there it is skipped where the command is missing.
         type: str
       swap:
@@ -251,7 +253,14 @@ from ansible_collections.airworthy.stack.plugins.module_utils.config_tree_plan i
     wanted,
 )
 from ansible_collections.airworthy.stack.plugins.module_utils.config_tree_stage import Stage
-from ansible_collections.airworthy.stack.plugins.module_utils.config_tree_swap import State, Validate, apply
+from ansible_collections.airworthy.stack.plugins.module_utils.config_tree_swap import Stages, State, Validate, apply
+
+
+MOUNT_AND_RUN = """
+while [ "$1" != -- ]; do mount --bind "$1" "$2" || exit; shift 2; done
+shift
+exec "$@"
+"""
 
 
 class Host:
@@ -276,7 +285,8 @@ class Host:
             self._note(f"{what} does not exist yet")
             return UNKNOWN
 
-    def validate(self, tree: Tree, staged: str) -> None:
+    def validate(self, tree: Tree, stages: Stages) -> None:
+        staged = stages[tree.dest]
         program = self.module.get_bin_path(tree.validate[0])
         if program is None:
             if not self.module.check_mode:
@@ -284,11 +294,26 @@ class Host:
             self._note(f"validation of {tree.dest} skipped: {tree.validate[0]} is not installed yet")
             return
         command = [program, *(word.replace("%s", staged) for word in tree.validate[1:])]
-        code, out, err = self.module.run_command(command, handle_exceptions=False)
+        code, out, err = self.module.run_command([*self._as_if_live(stages), *command])
         if code != 0:
             words = "\n".join(text.strip() for text in (err, out) if text.strip())
-            said = f"'{shlex.join(command)}' returned {code} and said:\n{words}".replace(staged, tree.dest)
-            raise TreeError(f"{tree.dest} is not valid, and nothing was changed: {said}")
+            raise TreeError(
+                f"{tree.dest} is not valid, and nothing was changed: '{shlex.join(tree.validate)}' returned {code} and "
+                f"said:\n{words.replace(staged, tree.dest)}"
+            )
+
+    def _as_if_live(self, stages: Stages) -> list[str]:
+        """A prefix that runs a command in a world of its own, in which the staged trees are live already.
+
+        So configuration that includes other files by their final path is validated as a whole.
+        """
+        prefix = ["unshare", "--mount", "sh", "-c", MOUNT_AND_RUN, "sh"]
+        for dest in sorted(stages):
+            if os.path.isdir(dest):
+                prefix += [stages[dest], dest]
+        prefix.append("--")
+        code, _out, _err = self.module.run_command([*prefix, "true"])
+        return prefix if code == 0 else []  # a container, or a user, may not mount
 
     def _note(self, text: str) -> None:
         if text not in self.notes:
@@ -297,15 +322,18 @@ class Host:
 
 def rehearse(plans: list[Plan], validate: Validate) -> None:
     """Validate in a copy, so that check mode leaves the live directories alone."""
-    for plan in plans:
-        if plan.tree.validate:
-            with tempfile.TemporaryDirectory(prefix="airworthy-") as directory:
-                os.chmod(directory, 0o711)  # noqa: S103  for validators that give up root
-                staged = f"{directory}/{os.path.basename(plan.tree.dest)}"
-                stage = Stage()
-                stage.complete(plan, staged, copying=True)
-                stage.seal()
-                validate(plan.tree, staged)
+    if not any(plan.tree.validate for plan in plans):
+        return
+    with tempfile.TemporaryDirectory(prefix="airworthy-") as directory:
+        os.chmod(directory, 0o711)  # noqa: S103  for validators that give up root
+        stage = Stage()
+        stages = {plan.tree.dest: f"{directory}/{number}" for number, plan in enumerate(plans)}
+        for plan in plans:
+            stage.complete(plan, stages[plan.tree.dest], copying=True)
+        stage.seal()
+        for plan in plans:
+            if plan.tree.validate:
+                validate(plan.tree, stages)
 
 
 def plan(trees: list[Tree]) -> list[Plan]:

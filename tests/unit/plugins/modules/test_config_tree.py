@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import stat
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -233,6 +234,19 @@ def test_a_tree_that_does_not_exist_yet_is_validated_before_it_does(server: Serv
     command = f"sh -c 'test ! -e {server.nginx} && cat $0/nginx.conf && exit 1' %s"
     assert "include conf.d" in server.refuse(swap=swap, validate=command)
     server.converge(swap=swap, validate=f"sh -c 'test ! -e {server.nginx} && test -e $0/conf.d/site.conf' %s")
+
+
+@pytest.mark.skipif(subprocess.call(["unshare", "--mount", "true"]) != 0, reason="no mount namespaces here")
+@pytest.mark.parametrize("check", [False, True])
+@SWAPS
+def test_the_validator_sees_the_new_trees_at_their_final_paths_too(server: Server, swap: str, check: bool) -> None:
+    app = f"{server.etc}/app"
+    server.run(server.tree(), server.tree({"app.env": b"A=1"}, dest=app))
+    command = f"sh -c 'cat {server.nginx}/nginx.conf {app}/app.env; exit 1' %s"
+    new = server.tree({"nginx.conf": b"new"}, swap=swap, validate=command)
+    result = server.run(new, server.tree({"app.env": b"A=2"}, dest=app, swap=swap), check=check)
+    assert result["msg"].endswith("said:\nnewA=2")
+    assert (server.nginx / "nginx.conf").read_bytes() == SITE["nginx.conf"]
 
 
 def test_one_invalid_tree_keeps_all_others_out(server: Server) -> None:
@@ -549,10 +563,14 @@ def test_mount_points_with_blanks_are_read(monkeypatch: pytest.MonkeyPatch) -> N
     assert "/proc" in config_tree_swap.mount_points()
 
 
-def test_somebody_elses_change_while_staging_is_not_lost(server: Server) -> None:
+def test_somebody_elses_change_while_staging_is_not_lost(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     server.converge()
-    command = f"sh -c 'echo theirs >{server.nginx}/conf.d/package.conf' %s"
-    result = server.run(server.tree(SITE | {"nginx.conf": b"new"}, validate=command))
+
+    def meanwhile(*_args: Any) -> None:
+        (server.nginx / "conf.d/package.conf").write_text("theirs\n")
+
+    monkeypatch.setattr(config_tree.Host, "validate", meanwhile)
+    result = server.run(server.tree(SITE | {"nginx.conf": b"new"}, validate=VALID))
     assert "was changed by somebody else meanwhile" in result["msg"]
     assert (server.nginx / "conf.d/package.conf").read_text() == "theirs\n"
     assert (server.nginx / "nginx.conf").read_bytes() == SITE["nginx.conf"]
