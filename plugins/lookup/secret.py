@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ansible.errors import AnsibleError
-from ansible.plugins.lookup import LookupBase
-from ansible_collections.airworthy.stack.plugins.plugin_utils.secret_store import SecretStore
-
 DOCUMENTATION = r"""
 name: secret
 author: the airworthy.stack maintainers (@airworthy)
@@ -51,6 +45,12 @@ _raw:
   type: list
   elements: str
 """
+
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.plugins.lookup import LookupBase
+from ansible_collections.airworthy.stack.plugins.plugin_utils.secret_store import SecretStore
 
 
 class LookupModule(LookupBase):

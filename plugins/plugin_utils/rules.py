@@ -202,6 +202,6 @@ def _nearest(name: str, known: set[str], prefixes: tuple[str, ...]) -> str | Non
         close = difflib.get_close_matches(name, known, 1, 0.85)
         return close[0] if close else None
     # A misspelt prefix: the rest is exact, else each user's own variable would have to differ from all of ours.
-    prefix, _, rest = name.partition("_")
+    prefix, _underscore, rest = name.partition("_")
     close = difflib.get_close_matches(f"{prefix}_", prefixes, 1, 0.7)
     return close[0] + rest if close and len(rest) > 5 and close[0] + rest in known else None
