@@ -17,7 +17,8 @@ PORTS = (3000, 3001)
 INSTANCES = [{"unit": f"app@{port}.service", "health_url": f"http://127.0.0.1:{port}/healthz"} for port in PORTS]
 SERVER = """\
 import http from 'node:http';
-http.createServer((req, res) => { res.statusCode = STATUS; res.end('toy'); }).listen(process.env.PORT, process.env.HOST);
+const answer = (req, res) => { res.statusCode = STATUS; res.end('toy'); };
+http.createServer(answer).listen(process.env.PORT, process.env.HOST);
 """
 
 
