@@ -124,6 +124,8 @@ SECONDS_OF_WORK = 0.1
 WORK = "SELECT 1 AS airworthy_probe FROM pg_sleep(%s)"  # by this name db.queries does not judge it
 
 OWN_SERVER_TLS = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+TLS = {True: "on", False: "off", None: "not seen"}
+UNSEEN = {"server_tls": None, "server_connections": 0}  # nobody is let in: that is a finding, not an error
 SERVER_CONNECTIONS = """
 SELECT count(*)::int FROM pg_stat_activity WHERE datname = %s AND usename = %s AND backend_type = 'client backend'"""
 
@@ -154,7 +156,7 @@ def judge_pool(observed: Mapping[str, Any], wanted: Mapping[str, Any], open_file
             str(connections),
             least <= connections <= most,
         ),
-        Check.equal("TLS between the pooler and Postgres", "on", "on" if observed["server_tls"] else "off"),
+        Check.equal("TLS between the pooler and Postgres", "on", TLS[observed["server_tls"]]),
         Check(
             "files that the process may open", f"{open_files} or more", str(observed["open_files"]),
             observed["open_files"] >= open_files,
@@ -203,15 +205,15 @@ class Audit:
         return session("pgbouncer", self.options["port"], autocommit=True, user="pgbouncer")
 
     def quick(self) -> Control:
-        with self.client() as connection, self.console() as console:
+        attempts = self.attempts()
+        with self.console() as console:
             observed = {
-                "server_tls": value(connection, OWN_SERVER_TLS),
                 "config": {row["key"]: row["value"] for row in rows(console, "SHOW CONFIG")},
                 "pool_size": self.pool_size(rows(console, "SHOW DATABASES")),
-                "server_connections": self.server_connections(console),
+                "open_files": allowed_open_files(owner_of_socket(socket_path(self.options["port"]))),
+                "attempts": attempts,
+                **(UNSEEN if attempts[0]["error"] else self.served_client(console)),
             }
-        observed["open_files"] = allowed_open_files(owner_of_socket(socket_path(self.options["port"])))
-        observed["attempts"] = self.attempts()
         settings = self.options["settings"]
         return judged(
             "db.pool",
@@ -222,6 +224,13 @@ class Audit:
             command=self.command("SHOW CONFIG") + "; the same with SHOW POOLS, SHOW SERVERS",
             remediation="ansible-playbook site.yml --tags pgbouncer",
         )
+
+    def served_client(self, console: Any) -> dict[str, Any]:
+        with self.client() as connection:
+            return {
+                "server_tls": value(connection, OWN_SERVER_TLS),
+                "server_connections": self.server_connections(console),
+            }
 
     def command(self, sql: str) -> str:
         return f'sudo -u postgres psql -p {self.options["port"]} -U pgbouncer pgbouncer -c "{sql}"'

@@ -32,6 +32,11 @@ POOLS = [
     ("too few kept ready", {"server_connections": 4}, ["server connections while a client is connected: 4"]),
     ("too many open", {"server_connections": 21}, ["server connections while a client is connected: 21"]),
     ("plain text to Postgres", {"server_tls": False}, ["TLS between the pooler and Postgres: off"]),
+    (
+        "nobody is let in",
+        {"server_tls": None, "server_connections": 0},
+        ["server connections while a client is connected: 0", "TLS between the pooler and Postgres: not seen"],
+    ),
     ("too few files", {"open_files": 256}, ["files that the process may open: 256"]),
 ]
 
