@@ -255,7 +255,6 @@ from ansible_collections.airworthy.stack.plugins.module_utils.config_tree_plan i
 from ansible_collections.airworthy.stack.plugins.module_utils.config_tree_stage import Stage
 from ansible_collections.airworthy.stack.plugins.module_utils.config_tree_swap import Stages, State, Validate, apply
 
-
 MOUNT_AND_RUN = """
 while [ "$1" != -- ]; do mount --bind "$1" "$2" || exit; shift 2; done
 shift
