@@ -27,6 +27,7 @@ attributes:
     description: Says what would be done; needs neither the user nor Node.js on the server.
   diff_mode:
     support: full
+    description: Shows the release in service before and after.
 options:
   src:
     description:
