@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible.template import Templar
 from ansible_collections.airworthy.stack.plugins.plugin_utils import input_files, rules
 from ansible_collections.airworthy.stack.plugins.plugin_utils.role_input import (
     RoleInput,
@@ -54,7 +55,7 @@ class ActionModule(ActionBase):
         errors: list[str] = []
         # A lookup of a secret must not make one while it is only looked at.
         scope = merged(roles) | dict(variables) | {"ansible_check_mode": True}
-        templar = self._templar.copy_with_new_env(available_variables=scope)
+        templar = Templar(loader=self._loader, variables=scope)
         for role in roles:
             for name, spec in role.options.items():
                 if name not in scope:
