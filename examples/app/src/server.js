@@ -21,6 +21,8 @@ function start() {
     log.fatal({ err: error }, 'the server cannot listen');
     process.exit(1);
   });
+  // Longer than proxies keep idle connections, so that they never send a request into one that is being closed.
+  server.keepAliveTimeout = 75_000;
   server.listen(config.port, config.host, () => log.info({ host: config.host, port: config.port }, 'listening'));
   for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => stop(signal, server, database));
 }
