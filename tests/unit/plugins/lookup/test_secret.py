@@ -6,22 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from ansible.constants import config
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import init_plugin_loader, lookup_loader
 from ansible.template import Templar, trust_as_template
+from ansible_collections.airworthy.stack.plugins.lookup import secret
 
-LOOKUP = "airworthy.stack.secret"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def collections() -> None:
-    init_plugin_loader([str(Path(__file__).parents[4] / ".collections")])
+NAME = "airworthy.stack.secret"
 
 
 def look_up(terms: list[str], variables: dict[str, Any], **options: Any) -> list[str]:
     loader = DataLoader()
-    plugin = lookup_loader.get(LOOKUP, loader=loader, templar=Templar(loader, variables=variables))
+    # What Ansible's plugin loader does.
+    config.initialize_plugin_configuration_definitions("lookup", NAME, yaml.safe_load(secret.DOCUMENTATION)["options"])
+    plugin = secret.LookupModule(loader=loader, templar=Templar(loader, variables=variables))
+    plugin._load_name = NAME
     return plugin.run(terms, variables, **options)
 
 
