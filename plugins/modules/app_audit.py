@@ -267,7 +267,7 @@ def describe(release: Release | None) -> str:
         return "none"
     if not release.record:
         return f"{release.name}, without a record"
-    return f"{release.name}, first served at {release.record.get('serves_since', 'no time')}"
+    return f"{release.name}, in service since {release.record.get('serves_since', 'no time')}"
 
 
 def judge_instance(instance: Instance, release: str, health: Health) -> list[Check]:
