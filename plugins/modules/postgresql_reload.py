@@ -133,11 +133,10 @@ def put_in_place(paths: Any) -> dict[str, float]:
 
 
 def listening_port(port: int) -> int:
-    """Where the server listens now: on its port, or, while that is being changed, on that of the only socket."""
-    sockets = [path.name.rpartition(".")[2] for path in Path(SOCKET_DIRECTORY).glob(".s.PGSQL.*[0-9]")]
-    if str(port) in sockets or len(sockets) != 1:
-        return port
-    return int(sockets[0])
+    """Where the server listens now: on its port, or, while that is being changed, on that of the only server."""
+    # a pooler in the same directory has a socket, but no lock
+    servers = [int(path.suffixes[-2][1:]) for path in Path(SOCKET_DIRECTORY).glob(".s.PGSQL.*.lock")]
+    return servers[0] if port not in servers and len(servers) == 1 else port
 
 
 def reload(port: int, loaded_at: float, timeout: int) -> None:

@@ -35,10 +35,10 @@ def test_only_what_the_server_reads_counts(tmp_path: Path) -> None:
 
 
 SOCKETS = [
-    ("as configured", [".s.PGSQL.5432", ".s.PGSQL.6432"], 5432),
-    ("the port is being changed", [".s.PGSQL.5433", ".s.PGSQL.5433.lock"], 5433),
-    ("nothing runs", [], 5432),
-    ("no telling which", [".s.PGSQL.5433", ".s.PGSQL.6432"], 5432),
+    ("as configured", [".s.PGSQL.5432", ".s.PGSQL.5432.lock", ".s.PGSQL.6432"], 5432),
+    ("the port is being changed", [".s.PGSQL.5433", ".s.PGSQL.5433.lock", ".s.PGSQL.6432"], 5433),
+    ("only a pooler runs", [".s.PGSQL.6432"], 5432),
+    ("no telling which", [".s.PGSQL.5433.lock", ".s.PGSQL.5434.lock"], 5432),
 ]
 
 
