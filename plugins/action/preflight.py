@@ -93,7 +93,7 @@ def merged(roles: list[RoleInput]) -> dict[str, Any]:
 
 
 def known_names(roles: list[RoleInput]) -> set[str]:
-    return {name for role in roles for name in (*role.options, *role.defaults, *role.derived)}
+    return {"airworthy_server"} | {name for role in roles for name in (*role.options, *role.defaults, *role.derived)}
 
 
 def missing(name: str, spec: Spec) -> str:
