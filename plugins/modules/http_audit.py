@@ -42,11 +42,12 @@ options:
     type: str
     default: ""
   static:
-    description: A static file. By default the first one below O(static_prefixes) that O(page) refers to.
+    description:
+      - A static file. By default the first one below O(static_prefixes) that O(page) refers to; there must be one.
     type: str
     default: ""
   static_prefixes:
-    description: Below these paths the page's static files are found.
+    description: Below these paths the page's static files are found. An empty list leaves static files out.
     type: list
     elements: str
     default: [/static/, /_next/static/]
@@ -165,7 +166,8 @@ def samples(wanted: Mapping[str, Any], page: Answer) -> list[Sample]:
         found.append(Sample("failing application", wanted["failing"], range(500, 600)))
     if wanted["api"]:
         found.append(Sample("API", wanted["api"], range(200, 500)))
-    if static := wanted["static"] or static_file(page.body, wanted["static_prefixes"]):
+    if wanted["static"] or wanted["static_prefixes"]:
+        static = wanted["static"] or static_file(page.body, wanted["static_prefixes"])
         found.append(Sample("static file", static, (200,)))
     return found
 
@@ -195,9 +197,15 @@ def deviations(answer: Answer, secure: bool, wanted: Mapping[str, Any]) -> list[
     return found
 
 
+def take(target: Target, sample: Sample) -> Answer:
+    if not sample.path:  # it must not vanish from the proof
+        return Answer(failure="the page refers to none: name one with `static`, or set `static_prefixes` to none")
+    return ask(target, sample.path, secure=sample.secure)
+
+
 def observe_headers(target: Target, wanted: Mapping[str, Any]) -> tuple[list[tuple[Sample, Answer]], Answer | None]:
     page = ask(target, wanted["page"])
-    answers = [(sample, ask(target, sample.path, secure=sample.secure)) for sample in samples(wanted, page)]
+    answers = [(sample, take(target, sample)) for sample in samples(wanted, page)]
     return answers, ask(target, wanted["revision_path"]) if wanted["revision"] else None
 
 

@@ -278,6 +278,7 @@ def reflecting(request: BaseHTTPRequestHandler) -> Page:
     ("answer", "control_id"),
     [
         (but("/static/a.js", headers=IDENTIFIED), "edge.headers"),
+        (but("/", body=b"no static file"), "edge.headers"),
         (but("/canary", headers=IDENTIFIED), "edge.headers"),
         (but("/revision", body=b"the one before\n"), "edge.headers"),
         (but("/canary", body=b"Error: x\n    at y (/opt/app/z.js:1:1)"), "edge.errors"),
