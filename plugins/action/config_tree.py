@@ -133,7 +133,7 @@ def render(templar: Any, source: str, content: bytes) -> bytes:
         ) from error
     try:
         return _template(templar, text).encode()
-    except AnsibleError as error:
+    except Exception as error:  # before ansible-core 2.19, whatever a filter raises
         raise TreeError(f"{source}, line {_line(templar, text, error)}: {error}") from error
 
 
@@ -141,10 +141,10 @@ def _template(templar: Any, text: str) -> str:
     return str(templar.template(trust_as_template(text), escape_backslashes=False, overrides=RULES))
 
 
-def _line(templar: Any, text: str, error: AnsibleError) -> int:
+def _line(templar: Any, text: str, error: Exception) -> int:
     cause: BaseException | None = error
     while cause:
-        if isinstance(cause, TemplateSyntaxError):
+        if isinstance(cause, TemplateSyntaxError) and cause.lineno:
             return cause.lineno
         cause = cause.__cause__ or cause.__context__
     return failing_line(text, lambda beginning: _fails(templar, beginning))
@@ -153,6 +153,6 @@ def _line(templar: Any, text: str, error: AnsibleError) -> int:
 def _fails(templar: Any, text: str) -> bool:
     try:
         _template(templar, text)
-    except AnsibleError:
-        return True
+    except Exception:
+        return True  # render() raises the error of the whole template
     return False

@@ -89,8 +89,6 @@ def check_options(tree: dict[str, Any]) -> None:
         raise TreeError("dest is '/'; name a directory below it")
     if tree["swap"] == "directory" and dest.count("/") == 1:
         raise TreeError(f"dest is {dest!r}, too much to exchange as a whole; write 'swap: files'")
-    if tree["validate"] is not None and "%s" not in tree["validate"]:
-        raise TreeError(f"validate of {dest} is {tree['validate']!r}; it must contain %s, the staged directory")
     for option in ("mode", "directory_mode"):
         _check_mode(f"{option} of {dest}", tree[option])
     for exception in tree["files"]:

@@ -93,6 +93,7 @@ options:
             which the complete tree is staged.
           - Where mount namespaces are allowed, as on any ordinary server, it sees all staged trees of the task at their
             final paths too, so that files that include each other by absolute paths are validated together.
+            A command without V(%s) relies on that, and is an error where it is not so, or O(trees[].dest) is new.
           - It runs only when the tree changes, in check mode too; there it is skipped where the command is missing.
         type: str
       swap:
@@ -224,7 +225,7 @@ notes:
   returned: when there is something to say
   type: list
   elements: str
-  sample: ["validation of /etc/nginx skipped: nginx is not installed yet"]
+  sample: ["validation of /etc/nginx skipped: nginx is not installed"]
 """
 
 import grp
@@ -288,18 +289,26 @@ class Host:
         staged = stages[tree.dest]
         program = self.module.get_bin_path(tree.validate[0])
         if program is None:
-            if not self.module.check_mode:
-                raise TreeError(f"{tree.validate[0]}, which validates {tree.dest}, is missing; nothing was changed")
-            self._note(f"validation of {tree.dest} skipped: {tree.validate[0]} is not installed yet")
+            self._cannot_validate(tree, f"{tree.validate[0]} is not installed")
             return
         command = [program, *(word.replace("%s", staged) for word in tree.validate[1:])]
-        code, out, err = self.module.run_command([*self._as_if_live(stages), *command])
+        world = self._as_if_live(stages)
+        if "%s" not in " ".join(tree.validate) and tree.dest not in world:
+            why = "mount namespaces are not allowed here" if os.path.isdir(tree.dest) else "it does not exist yet"
+            self._cannot_validate(tree, f"without %s, {tree.dest} itself is validated, but {why}; add %s")
+            return
+        code, out, err = self.module.run_command([*world, *command])
         if code != 0:
             words = "\n".join(text.strip() for text in (err, out) if text.strip())
             raise TreeError(
                 f"{tree.dest} is not valid, and nothing was changed: '{shlex.join(tree.validate)}' returned {code} and "
                 f"said:\n{words.replace(staged, tree.dest)}"
             )
+
+    def _cannot_validate(self, tree: Tree, why: str) -> None:
+        if not self.module.check_mode:
+            raise TreeError(f"{tree.dest} cannot be validated, and nothing was changed: {why}")
+        self._note(f"validation of {tree.dest} skipped: {why}")
 
     def _as_if_live(self, stages: Stages) -> list[str]:
         """A prefix that runs a command in a world of its own, in which the staged trees are live already.
