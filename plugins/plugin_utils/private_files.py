@@ -77,4 +77,4 @@ def decrypt(content: bytes, path: str, loader: DataLoader) -> bytes:
         raise AnsibleError(
             f"{path} is encrypted with Ansible Vault and could not be decrypted ({str(error).strip()}): "
             "give the right password with --ask-vault-pass or --vault-password-file"
-        ) from error
+        ) from None  # Ansible would append its words, which are in there already
