@@ -59,7 +59,6 @@ reasons:
   sample: [shared_buffers]
 """
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +71,7 @@ from ansible_collections.airworthy.stack.plugins.module_utils.postgresql import 
     psycopg2,
     rows,
     session,
+    socket_exists,
     value,
 )
 
@@ -170,8 +170,8 @@ def main() -> None:
     )
     wanted_port = module.params["port"]
     now = listening_port(wanted_port)
-    if module.check_mode and (psycopg2 is None or not os.path.exists(SOCKET_DIRECTORY)):
-        module.exit_json(changed=True, actions=["restart"], reasons=["Postgres is not installed yet"])
+    if module.check_mode and (psycopg2 is None or not socket_exists(now)):
+        module.exit_json(changed=True, actions=["restart"], reasons=["Postgres does not run yet"])
     try:
         state = observe(now)
         if state.mistakes:
