@@ -33,7 +33,7 @@ ASSIGNMENT = re.compile(
 )
 PUBLIC = re.compile(r"^(NEXT_PUBLIC_|NODE_ENV$|PORT$|HOST$|EMAIL_FROM$)")
 SHORTEST_SECRET = 6
-LAST_LINES = 10
+LAST_LINES = 20
 LONGEST_LINE = 400
 
 RunCommand = Callable[[list[str]], tuple[int, str, str]]
@@ -227,5 +227,5 @@ def last_words(text: str, environment_file: str | None) -> str:
     if environment_file and os.path.exists(environment_file):
         with open(environment_file, encoding="utf-8") as file:
             text = redacted(text, secrets_of(parse_environment(file.read())))
-    lines = text.strip().splitlines()[-LAST_LINES:]
+    lines = [line for line in text.splitlines() if line.strip()][-LAST_LINES:]
     return "\n".join(line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…" for line in lines)

@@ -41,7 +41,7 @@ from ansible_collections.airworthy.stack.plugins.module_utils.release_steps impo
 LOCK_TIMEOUT = 900
 LOCK_INTERVAL = 0.5
 HEALTH_INTERVAL = 0.4
-JOURNAL_LINES = "10"
+JOURNAL_LINES = "30"
 
 
 class DeployError(Exception):

@@ -38,8 +38,8 @@ def release(host: Host, **options: Any) -> dict[str, Any]:
     command += ["-a", json.dumps(arguments)]
     environment = {**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
     done = subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, timeout=300)
-    assert "{" in done.stdout, done.stdout + done.stderr
-    result: dict[str, Any] = json.loads(done.stdout[done.stdout.index("{") :])
+    assert "=> {" in done.stdout, done.stdout + done.stderr
+    result: dict[str, Any] = json.loads(done.stdout.partition("=> ")[2])
     return result
 
 
