@@ -126,4 +126,6 @@ def describe(failure: Exception) -> str:
     """An exception of a connection, in the words that help."""
     if isinstance(failure, ssl.SSLCertVerificationError):
         return f"the certificate cannot be verified: {failure.verify_message}"
+    if isinstance(failure, ssl.SSLError) and failure.reason:
+        return failure.reason.lower().replace("_", " ")
     return str(failure) or type(failure).__name__

@@ -1,49 +1,89 @@
-"""What nginx promises, seen by curl."""
+"""What nginx promises, seen with other eyes than its own: curl and openssl on the server."""
 
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from testinfra.host import Host
 
-
-def curl(host: Host, path: str, *options: str) -> str:
-    domain = f"{host.check_output('hostname')}.airworthy.test"
-    command = f"curl -si --cacert /etc/airworthy/tls/ca.crt --resolve {domain}:443:127.0.0.1 {' '.join(options)}"
-    return host.check_output(f"{command} https://{domain}{path}").replace("\r", "").lower()
+CA = "/etc/airworthy/tls/ca.crt"
 
 
-@pytest.mark.parametrize("path", ["/", "/healthz", "/no/such/page", "/api/students"])
-def test_every_answer_carries_the_security_headers(host: Host, path: str) -> None:
-    headers = curl(host, path).split("\n\n")[0]
-    for name in ("strict-transport-security:", "content-security-policy:", "x-content-type-options: nosniff"):
-        assert headers.count(name) == 1, headers
-    assert "x-powered-by" not in headers
+@pytest.fixture
+def domain(host: Host) -> str:
+    names = host.check_output("openssl x509 -in /etc/airworthy/tls/edge.crt -noout -ext subjectAltName")
+    return re.findall(r"DNS:([^,\s]+)", names)[0]
 
 
-def test_it_speaks_http2(host: Host) -> None:
-    assert curl(host, "/healthz", "--http2").startswith("http/2 200")
+def curl(host: Host, domain: str, path: str, options: str = "") -> str:
+    where = f"--resolve {domain}:443:127.0.0.1 --resolve {domain}:80:127.0.0.1"
+    return host.check_output(f"curl -sS -i --cacert {CA} {where} {options} {path}").replace("\r", "").lower()
 
 
-def test_plain_http_is_sent_to_https(host: Host) -> None:
-    domain = f"{host.check_output('hostname')}.airworthy.test"
-    answer = host.check_output(f"curl -si --resolve {domain}:80:127.0.0.1 http://{domain}/a?b=c")
-    assert f"Location: https://{domain}/a?b=c" in answer
+def test_the_application_is_served_over_http2(host: Host, domain: str) -> None:
+    answer = curl(host, domain, f"https://{domain}/healthz")
+    assert answer.startswith("http/2 200")
+    assert "\nserver: nginx\n" in answer
+    assert "x-powered-by" not in answer
 
 
-def test_an_unknown_name_gets_no_certificate(host: Host) -> None:
-    refused = host.run("curl -sk --resolve other.test:443:127.0.0.1 https://other.test/")
-    assert refused.rc == 35
+@pytest.mark.parametrize("path", ["/", "/no-such-page", "/.well-known/airworthy/canary"])
+def test_every_answer_has_the_headers_once(host: Host, domain: str, path: str) -> None:
+    answer = curl(host, domain, f"https://{domain}{path}")
+    for name in ("content-security-policy", "strict-transport-security", "x-content-type-options", "x-request-id"):
+        assert answer.count(f"\n{name}: ") == 1, answer
 
 
-def test_the_access_log_is_json_without_query_strings(host: Host) -> None:
-    curl(host, "/healthz?token=marker-of-this-test")
-    last = host.check_output("tail -n 1 /var/log/nginx/access.log")
-    assert json.loads(last)["uri"] == "/healthz"
-    assert "marker-of-this-test" not in last
+def test_what_the_application_says_in_its_errors_stays_inside(host: Host, domain: str) -> None:
+    inside = host.check_output("curl -sS http://127.0.0.2/")
+    outside = curl(host, domain, f"https://{domain}/.well-known/airworthy/canary")
+    assert "server.js:42" in inside
+    assert "server.js" not in outside
+    assert "something went wrong here" in outside
 
 
-def test_the_process_is_sandboxed(host: Host) -> None:
-    worker = host.check_output("pgrep -u www-data nginx | head -n 1")
-    assert "NoNewPrivs:\t1" in host.check_output(f"cat /proc/{worker}/status")
+def test_plain_http_only_redirects(host: Host, domain: str) -> None:
+    answer = curl(host, domain, f"'http://{domain}/a?b=c'")
+    assert answer.startswith("http/1.1 308")
+    assert f"\nlocation: https://{domain}/a?b=c\n" in answer
+
+
+@pytest.mark.parametrize(("version", "offered"), [("1", False), ("1_1", False), ("1_2", True), ("1_3", True)])
+def test_the_protocols(host: Host, domain: str, version: str, offered: bool) -> None:
+    shake = f"openssl s_client -connect 127.0.0.1:443 -servername {domain} -tls{version} -cipher ALL:@SECLEVEL=0"
+    assert (host.run(f"{shake} </dev/null").rc == 0) is offered
+
+
+def test_a_stranger_gets_no_answer(host: Host) -> None:
+    assert host.run("openssl s_client -connect 127.0.0.1:443 -servername other.example </dev/null").rc != 0
+    plain = host.run("curl -s -i -H 'Host: other.example' http://127.0.0.1/")
+    assert plain.stdout == ""
+    assert plain.rc in {52, 56}  # an empty reply, or a reset
+
+
+def test_the_log_is_json_and_keeps_no_query(host: Host, domain: str) -> None:
+    marker = host.check_output("cat /proc/sys/kernel/random/uuid")
+    options = f"-H 'Cookie: sid={marker}' -H 'Referer: https://{domain}/?token={marker}'"
+    curl(host, domain, f"'https://{domain}/healthz?token={marker}'", options)
+    log = host.check_output("tail -n 50 /var/log/nginx/access.log")
+    assert marker not in log
+    entries = [json.loads(line) for line in log.splitlines()]
+    assert entries[-1]["path"] == "/healthz"
+    assert entries[-1]["request_id"]
+
+
+def test_it_runs_in_a_sandbox_and_comes_back_at_boot(host: Host) -> None:
+    assert host.service("nginx").is_enabled
+    workers = host.process.filter(user="www-data", comm="nginx")
+    assert workers
+    status = host.file(f"/proc/{workers[0].pid}/status").content_string
+    assert "NoNewPrivs:\t1" in status
+    assert "CapEff:\t0000000000000000" in status
+    mounts = host.file(f"/proc/{workers[0].pid}/mounts").content_string
+    assert re.search(r"^\S+ / \S+ ro\b", mounts, re.MULTILINE)
+
+
+def test_debians_own_site_is_gone(host: Host) -> None:
+    assert host.file("/etc/nginx/sites-enabled").listdir() == []
