@@ -14,13 +14,7 @@ description:
   - Proves the controls C(deploy.steps), C(deploy.rollback), C(env.contract) and C(perf.memory).
   - The environment is read from the running processes, not from the file that they were started with. No value of a
     secret is returned.
-attributes:
-  check_mode:
-    support: full
-    description: Reads only.
-  diff_mode:
-    support: none
-    description: Changes nothing.
+extends_documentation_fragment: [airworthy.stack.attributes.reads_only]
 options:
   dest:
     description: Directory of the application, as in M(airworthy.stack.app_release).

@@ -13,8 +13,8 @@ description:
     controller; the host is not contacted. A role delivers the files.
   - A certificate is issued anew before it expires, when its names differ, when the CA changed, and when the key is not
     its own.
-  - Certificates that a user brought are examined and left where they are. One that is expired, not yet valid, of another
-    key, or not for the wanted names is an error.
+  - Certificates that a user brought are examined and left where they are. One that is expired, not yet valid, of
+    another key, or not for the wanted names is an error.
   - A CA that would expire before what it issues gets a successor with the same key, which verifies all that it issued.
 options:
   directory:
@@ -66,7 +66,7 @@ attributes:
     description: Runs on the controller only.
   check_mode:
     support: full
-    description: Writes nothing and says what would be issued. The files of a certificate that would be new do not exist.
+    description: Writes nothing and says what would be issued; the files of a new certificate do not exist then.
   diff_mode:
     support: full
     description: Says what was issued, and why.

@@ -14,13 +14,7 @@ description:
   - Proves the control C(mon.exporters). It runs on the server itself and scrapes its exporters as Prometheus would.
   - The certificate must be valid for the server's name. Without TLS, without a password and with a wrong one there must
     be no figures. With the password, the essential series must be there, with values that agree with the server's own.
-attributes:
-  check_mode:
-    support: full
-    description: Reads only.
-  diff_mode:
-    support: none
-    description: Changes nothing.
+extends_documentation_fragment: [airworthy.stack.attributes.reads_only]
 options:
   hostname:
     description: The name for which the certificate must be valid.

@@ -12,13 +12,7 @@ version_added: "0.1.0"
 author: the airworthy.stack maintainers (@airworthy)
 description:
   - Proves the control C(scale.host) from what the kernel reports.
-attributes:
-  check_mode:
-    support: full
-    description: Reads only.
-  diff_mode:
-    support: none
-    description: Changes nothing.
+extends_documentation_fragment: [airworthy.stack.attributes.reads_only]
 options:
   minimum_memory_mb:
     description: The least total memory, in MiB as the kernel counts it (a 4 GB machine shows about 3900).

@@ -16,13 +16,7 @@ description:
   - At level C(deep) as many clients as O(clients) says run short transactions at once, and the server connections are
     counted in Postgres meanwhile.
   - Never fails on account of what it finds.
-attributes:
-  check_mode:
-    support: full
-    description: It only reads.
-  diff_mode:
-    support: none
-    description: It changes nothing.
+extends_documentation_fragment: [airworthy.stack.attributes.reads_only]
 options:
   level:
     description: With V(deep), the load is added to what V(quick) looks at.

@@ -16,13 +16,7 @@ description:
   - Changes nothing. It tries to log in with a wrong password, without one, as the superuser over TCP and without TLS,
     and expects to be refused; the server logs these attempts.
   - Never fails on account of what it finds.
-attributes:
-  check_mode:
-    support: full
-    description: It only reads.
-  diff_mode:
-    support: none
-    description: It changes nothing.
+extends_documentation_fragment: [airworthy.stack.attributes.reads_only]
 options:
   port:
     description: The port of the server.

@@ -9,21 +9,16 @@ short_description: Refuses bad input before any server is touched
 version_added: "0.1.0"
 author: the airworthy.stack maintainers (@airworthy)
 description:
-  - Validates the host's variables against the C(meta/argument_specs.yml) of every role of this collection, and the rules
-    between them.
+  - Validates the host's variables against the C(meta/argument_specs.yml) of every role of this collection, and by the
+    rules between them.
   - Examines the files that the variables name on the controller, secrets and certificates.
   - Reports all mistakes of the host at once. Each names the variable, what was found, and what to write.
   - Runs on the controller only; the host is not contacted, and nothing is written.
+extends_documentation_fragment: [airworthy.stack.attributes.reads_only]
 attributes:
   action:
     support: full
     description: Runs on the controller only.
-  check_mode:
-    support: full
-    description: Reads only.
-  diff_mode:
-    support: none
-    description: Changes nothing.
 """
 
 EXAMPLES = r"""

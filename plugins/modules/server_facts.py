@@ -14,13 +14,8 @@ description:
   - Reads release, memory, cores, kind of storage, addresses and installed packages.
   - Replaces M(ansible.builtin.setup) and M(ansible.builtin.package_facts), which cost several times as much, in the
     roles of this collection.
+extends_documentation_fragment: [airworthy.stack.attributes.reads_only]
 attributes:
-  check_mode:
-    support: full
-    description: Reads only.
-  diff_mode:
-    support: none
-    description: Changes nothing.
   facts:
     support: full
     description: Returns the fact C(airworthy_server).

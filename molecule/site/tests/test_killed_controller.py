@@ -80,8 +80,8 @@ def changes(moment: int) -> dict[str, object]:
     return {
         "base_journal_max_use": f"{900 + moment}M",
         "postgresql_settings": {"log_autovacuum_min_duration": f"{1000 + moment}ms"},
-        "pgbouncer_max_client_conn": 400 + moment,
-        "nginx_client_max_body_size": f"{10 + moment}m",
+        "pgbouncer_max_client_connections": 400 + moment,
+        "nginx_client_max_body_mb": 10 + moment,
     }
 
 
