@@ -84,7 +84,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 STAMPS = Path("/run/airworthy/units")  # a tmpfs: a boot starts every unit anew
 PROPERTIES = (
-    "Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload,FragmentPath,DropInPaths,ActiveEnterTimestampMonotonic"
+    "Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,"
+    "FragmentPath,DropInPaths,ActiveEnterTimestampMonotonic"
 )
 RUNNING = {"active", "reloading", "activating"}
 ENABLED = {"enabled", "enabled-runtime", "static", "alias", "indirect", "generated"}
@@ -165,7 +166,8 @@ class Systemd:
         return [self._unit(name, block) for name, block in zip(names, blocks, strict=True)]
 
     def _unit(self, name: str, properties: dict[str, str]) -> Unit:
-        running = properties["ActiveState"] in RUNNING
+        # a unit that waits to be started again after a crash is activating, but nothing runs
+        running = properties["ActiveState"] in RUNNING and properties["SubState"] != "auto-restart"
         started_at = float(properties["started_at"]) if running else 0.0
         stamp = STAMPS / name
         reloaded_at = stamp.stat().st_mtime if running and stamp.exists() else 0.0

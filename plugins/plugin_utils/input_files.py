@@ -41,10 +41,10 @@ def _secrets(values: Values, loader: DataLoader) -> Iterator[str]:
 
 def _edge_certificate(values: Values, loader: DataLoader) -> Iterator[str]:
     """The user's own certificate is one that browsers will accept for the domain."""
-    certificate, key = values.get("tls_edge_certificate_file"), values.get("tls_edge_private_key_file")
+    certificate, key = values.get("airworthy_edge_certificate_file"), values.get("airworthy_edge_private_key_file")
     if bool(certificate) != bool(key):
-        lacking = "tls_edge_private_key_file" if certificate else "tls_edge_certificate_file"
-        given = "tls_edge_certificate_file" if certificate else "tls_edge_private_key_file"
+        lacking = "airworthy_edge_private_key_file" if certificate else "airworthy_edge_certificate_file"
+        given = "airworthy_edge_certificate_file" if certificate else "airworthy_edge_private_key_file"
         yield f"{lacking} is missing, while {given} is {certificate or key!r}; write both, or neither"
     if not certificate or not key or "edge" not in rules.tiers(values) or "airworthy_domain" not in values:
         return
@@ -52,7 +52,7 @@ def _edge_certificate(values: Values, loader: DataLoader) -> Iterator[str]:
     try:
         CertificateStore("", loader).brought(certificate, key, names)
     except AnsibleError as error:
-        yield from (f"tls_edge_certificate_file: {line}" for line in str(error).splitlines())
+        yield from (f"airworthy_edge_certificate_file: {line}" for line in str(error).splitlines())
 
 
 def _application(values: Values, loader: DataLoader) -> Iterator[str]:
