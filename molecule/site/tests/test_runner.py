@@ -31,6 +31,6 @@ def test_the_site_and_its_certificate_through_ansible_runner(tmp_path: Path) -> 
     certified = ansible_runner.run(playbook="certify.yml", **common)
     assert (certified.status, certified.rc) == ("successful", 0)
     examined = {event["event_data"].get("role") for event in certified.events if event["event"] == "runner_on_ok"}
-    assert {"airworthy.stack.nginx", "airworthy.stack.postgresql"} <= examined
+    assert {"nginx", "postgresql"} <= examined
     certificate = json.loads((tmp_path / "reports" / "certificate.json").read_text())
     assert certificate["verdict"] == "pass"
