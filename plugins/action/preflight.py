@@ -97,5 +97,5 @@ def known_names(roles: list[RoleInput]) -> set[str]:
 
 
 def missing(name: str, spec: Spec) -> str:
-    example = rules.EXAMPLES.get(name, f"<{wanted(spec)}>")
+    example = rules.REQUIRED_EXAMPLES.get(name, f"<{wanted(spec)}>")
     return f"{name} is missing: {summary(spec)}; write it in group_vars/all.yml of the inventory: {name}: {example}"

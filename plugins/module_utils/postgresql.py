@@ -180,10 +180,10 @@ def scram_verifier(password: str, salt: bytes | None = None, iterations: int = S
 
 def scram_matches(password: str, verifier: str | None) -> bool:
     """Whether the stored verifier is one of this password."""
-    mechanism, _, rest = (verifier or "").partition("$")
+    mechanism, _dollar, rest = (verifier or "").partition("$")
     if mechanism != "SCRAM-SHA-256":
         return False
-    parameters, _, _keys = rest.partition("$")
-    iterations, _, salt = parameters.partition(":")
+    parameters, _dollar, _keys = rest.partition("$")
+    iterations, _colon, salt = parameters.partition(":")
     expected = scram_verifier(password, base64.b64decode(salt), int(iterations))
     return hmac.compare_digest(expected, verifier or "")

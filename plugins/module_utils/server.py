@@ -38,7 +38,7 @@ def parse_addresses(interfaces: list[dict[str, Any]]) -> list[str]:
         for info in interface.get("addr_info", [])
         if info.get("scope") == "global" and not info.get("temporary") and "local" in info
     ]
-    return list(dict.fromkeys(address for _, address in sorted(found, key=lambda row: row[0])))
+    return list(dict.fromkeys(address for _family, address in sorted(found, key=lambda row: row[0])))
 
 
 def storage_kind(device: int, sys: Path = Path("/sys/dev/block")) -> str:

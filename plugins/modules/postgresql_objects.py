@@ -312,7 +312,7 @@ def plan_database(wish: dict[str, Any], found: dict[str, Any] | None) -> list[St
 
 
 def grant_sql(grant: str, database: str, preposition: str) -> str:
-    role, _, privilege = grant.partition(":")
+    role, _colon, privilege = grant.partition(":")
     return f"{privilege} ON DATABASE {database} {preposition} {role if role == 'PUBLIC' else identifier(role)}"
 
 

@@ -24,7 +24,7 @@ GROUPS = ("server", *TIERS)
 ROLE_TIERS = {"app": "app", "nginx": "edge", "postgresql": "database", "pgbouncer": "database"}
 
 # What to write for a variable that has no default.
-EXAMPLES = {"airworthy_domain": "app.example.org", "airworthy_admin_email": "admin@example.org"}
+REQUIRED_EXAMPLES = {"airworthy_domain": "app.example.org", "airworthy_admin_email": "admin@example.org"}
 
 SHAPES: dict[str, Callable[[str], str | None]] = {
     "airworthy_address": shapes.address,
@@ -55,6 +55,7 @@ SHAPES: dict[str, Callable[[str], str | None]] = {
     "postgresql_idle_in_transaction_timeout": shapes.duration,
     "postgresql_statement_timeout": shapes.duration,
 }
+
 
 def tiers(values: Values) -> set[str]:
     groups = set(values.get("group_names") or ())

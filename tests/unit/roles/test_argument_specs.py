@@ -97,5 +97,5 @@ def test_ranges_and_shapes_are_of_variables_that_exist() -> None:
     assert set(ranges.BY_NAME) <= known
     assert set(rules.SHAPES) <= known
     required = {name for role in NAMES for name, spec in options(role).items() if spec.get("required")}
-    assert set(rules.EXAMPLES) == required
+    assert set(rules.REQUIRED_EXAMPLES) == required
     assert set(rules.ROLE_TIERS) <= set(NAMES)
