@@ -6,6 +6,9 @@ export PATH
 # What `ansible-test` and Molecule must not pick up from the caller.
 unexport ANSIBLE_CONFIG ANSIBLE_INVENTORY
 
+# In the order of the site, since the roles' scenarios share their servers.
+SCENARIOS := base tls postgresql pgbouncer app nginx exporters site
+
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-down certify test lint unit sanity molecule bench lock clean
 
@@ -41,14 +44,14 @@ lint: .venv/.done ## ansible-lint (production profile), yamllint, ruff, mypy
 	ansible-lint
 
 unit: .venv/.done ## the plugins, the input that is refused, the defaults against their documentation
-	pytest tests/unit tests/bad_input
+	pytest -n auto tests/unit tests/bad_input
 
 sanity: .venv/.done ## ansible-test sanity
 	tests/sanity/run
 
 molecule: .venv/.done ## every role and the site, on Debian 12 and 13
 	prepare
-	molecule test --all
+	molecule test $(addprefix --scenario-name ,$(SCENARIOS))
 
 bench: .venv/.done ## time the site, side by side with what apt alone needs
 	prepare

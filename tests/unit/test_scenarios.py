@@ -1,0 +1,31 @@
+"""Every role is tested: a scenario that nobody runs, or one without tests, would be silently green."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.airworthy.stack.plugins.module_utils.catalogue import CATALOGUE
+
+ROOT = Path(__file__).parents[2]
+SCENARIOS = re.search(r"^SCENARIOS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()  # type: ignore[index]
+ROLES = {path.name for path in (ROOT / "roles").iterdir()} - {"preflight"}  # tests/bad_input is its scenario
+PROVED = {line.id: line.proved_by for line in CATALOGUE.values() if line.proved_by}
+
+
+def test_every_scenario_is_run() -> None:
+    folders = {path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml")} - {"default"}
+    assert set(SCENARIOS) == folders == ROLES | {"site"}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_every_scenario_has_independent_tests(scenario: str) -> None:
+    assert list((ROOT / "molecule" / scenario / "tests").glob("test_*.py"))
+
+
+@pytest.mark.parametrize(("control", "role"), PROVED.items())
+def test_every_control_has_a_sabotage_in_which_it_fails(control: str, role: str) -> None:
+    cases = yaml.safe_load((ROOT / "molecule" / role / "sabotage.yml").read_text())
+    assert control in {case["control"] for case in cases["sabotage"] + cases.get("sabotage_deep", [])}
