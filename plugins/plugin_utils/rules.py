@@ -94,6 +94,15 @@ def host_has_a_tier(values: Values) -> Iterator[str]:
     yield f"inventory: host {values['inventory_hostname']} {found}; {hint}"
 
 
+def edge_has_the_application_beside_it(values: Values) -> Iterator[str]:
+    """The application listens on the loopback, since nothing encrypts the way to it: no other host reaches it."""
+    if "edge" in tiers(values) and "app" not in tiers(values):
+        yield (
+            f"inventory: host {values['inventory_hostname']} is in edge and not in app, so there would be nothing to serve; "
+            "put it into both"
+        )
+
+
 def groups_are_spelt_right(values: Values) -> Iterator[str]:
     """The playbooks never see the hosts of a group whose name is nearly one of theirs, so another host reports them."""
     groups: Mapping[str, list[str]] = values.get("groups") or {}
@@ -170,6 +179,7 @@ def waivers_are_complete(values: Values) -> Iterator[str]:
 
 RULES: tuple[Rule, ...] = (
     host_has_a_tier,
+    edge_has_the_application_beside_it,
     groups_are_spelt_right,
     texts_have_their_shape,
     numbers_are_in_range,
