@@ -98,8 +98,8 @@ def edge_has_the_application_beside_it(values: Values) -> Iterator[str]:
     """The application listens on the loopback, since nothing encrypts the way to it: no other host reaches it."""
     if "edge" in tiers(values) and "app" not in tiers(values):
         yield (
-            f"inventory: host {values['inventory_hostname']} is in edge and not in app, so there would be nothing to serve; "
-            "put it into both"
+            f"inventory: host {values['inventory_hostname']} is in edge and not in app, so there would be "
+            "nothing to serve; put it into both"
         )
 
 
