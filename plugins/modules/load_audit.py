@@ -152,10 +152,11 @@ class User:
         kept_alive = self.connection is not None
         try:
             response = self._send(path)
-        except http.client.RemoteDisconnected:
+        except (ConnectionResetError, BrokenPipeError):
             if not kept_alive:
                 raise
-            # a server may close an idle connection just when it is used again; any client asks once more
+            # a server may close an idle connection just when it is used again, which shows as its end (also a reset to
+            # Python), as a reset or as a broken pipe, whichever comes first; any client asks once more
             self.close()
             response = self._send(path)
         response.read()

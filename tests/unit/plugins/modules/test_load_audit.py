@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import socket
+import struct
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -97,13 +98,17 @@ def test_an_answer_that_breaks_off_is_an_error(converse, words: str) -> None:  #
     assert all(words in failure for failure in figures.failures)
 
 
-def test_a_connection_that_was_closed_while_idle_is_made_anew() -> None:
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_connection_that_was_closed_while_idle_is_made_anew(reset: bool) -> None:
     replies: Iterator[int] = itertools.count()
 
     def once(connection: socket.socket) -> None:
         next(replies)
         connection.recv(4096)
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        if reset:  # the next request is already on its way
+            connection.recv(4096)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     with accepting(once) as port:
         user = User(_plain(port))
