@@ -95,11 +95,11 @@ _EDGE = _section(
     ("edge.cors", "Foreign origins are refused",
      "cross-origin access for the listed origins only", "edge", "quick", "nginx"),
     ("edge.csrf", "Forged cross-site requests are refused",
-     "unsafe methods only from the application's own pages", "edge", "quick", None),
+     "unsafe methods only from the application's own pages", "edge", "quick", "nginx"),
     ("edge.rate_auth", "Sign-in attempts are limited",
-     "10 in 15 minutes for a client", "edge", "deep", None),
+     "10 in 15 minutes for a client", "edge", "deep", "nginx"),
     ("edge.rate_api", "API requests are limited",
-     "a limit on every endpoint", "edge", "deep", None),
+     "a limit on every endpoint", "edge", "deep", "nginx"),
     ("edge.input", "Attacks in requests are stopped",
      "injection refused, ordinary requests served", "edge", "quick", None),
     ("edge.errors", "Error pages give nothing away",
@@ -109,7 +109,7 @@ _EDGE = _section(
     ("edge.lb", "Load is shared between instances",
      "one instance can die without a failed request", "edge", "deep", None),
     ("edge.cdn", "Static assets can be cached by a CDN",
-     "immutable assets, the real client's address behind trusted proxies", "edge", "quick", None),
+     "immutable assets, the real client's address behind trusted proxies", "edge", "quick", "nginx"),
 )
 
 _IDENTITY = _section(

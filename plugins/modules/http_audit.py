@@ -113,10 +113,9 @@ controls:
 
 import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.airworthy.stack.plugins.module_utils.control import Check, Control, judged, run_probes
@@ -127,6 +126,7 @@ from ansible_collections.airworthy.stack.plugins.module_utils.web_client import 
     ask,
     ask_raw,
 )
+from ansible_collections.airworthy.stack.plugins.module_utils.web_probe import foreign_origins, static_file
 
 REMEDIATION = "ansible-playbook site.yml --tags nginx"
 
@@ -170,13 +170,6 @@ def samples(wanted: Mapping[str, Any], page: Answer) -> list[Sample]:
         static = wanted["static"] or static_file(page.body, wanted["static_prefixes"])
         found.append(Sample("static file", static, (200,)))
     return found
-
-
-def static_file(page: str, prefixes: Iterable[str]) -> str:
-    """The first static file that a page refers to."""
-    below = "|".join(re.escape(prefix) for prefix in prefixes)
-    found = re.search(rf"""(?:src|href)=["']?((?:{below})[^"'\s>]+)""", page) if below else None
-    return found[1] if found else ""
 
 
 def deviations(answer: Answer, secure: bool, wanted: Mapping[str, Any]) -> list[str]:
@@ -244,22 +237,6 @@ class Exchange:
     preflight: bool
     allowed: bool
     answer: Answer
-
-
-def foreign_origins(origins: Iterable[str]) -> list[str]:
-    """Origins that a careless comparison takes for those allowed."""
-    found = ["null", "https://evil.example"]
-    for origin in origins:
-        scheme, host, port = (parts := urlsplit(origin)).scheme, parts.hostname or "", parts.port
-        found += [
-            f"{scheme}://evil{host}",
-            f"{scheme}://evil.{host}",
-            f"{origin}.evil.example",
-            f"{scheme}://{host.replace('.', 'x', 1)}",
-            f"{scheme}://{host}:{(port or 443) + 1}",
-            f"{'http' if scheme == 'https' else 'https'}://{host}",
-        ]
-    return [origin for origin in dict.fromkeys(found) if origin not in set(origins)]
 
 
 def observe_cors(target: Target, wanted: Mapping[str, Any]) -> list[Exchange]:

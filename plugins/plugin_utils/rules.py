@@ -42,15 +42,21 @@ SHAPES: dict[str, Callable[[str], str | None]] = {
     "base_journal_max_retention": shapes.systemd_span,
     "base_journal_max_use": shapes.systemd_size,
     "base_packages": shapes.package,
+    "nginx_api_prefixes": shapes.path_prefix,
+    "nginx_auth_prefixes": shapes.path_prefix,
     "nginx_cors_allowed_headers": shapes.token,
     "nginx_cors_allowed_origins": shapes.origin,
+    "nginx_csrf_exempt_prefixes": shapes.path_prefix,
     "nginx_hashed_assets": shapes.regular_expression,
     "nginx_headers_from_app": shapes.token,
     "nginx_load_paths": shapes.url_path,
     "nginx_probe_api": shapes.url_path,
+    "nginx_probe_auth": shapes.url_path,
     "nginx_probe_page": shapes.url_path,
+    "nginx_rate_exempt": shapes.network,
     "nginx_readable_cookies": shapes.token,
-    "nginx_static_prefixes": shapes.url_path,
+    "nginx_static_prefixes": shapes.path_prefix,
+    "nginx_trusted_proxies": shapes.proxy_network,
     "postgresql_extensions": shapes.extension,
     "postgresql_idle_in_transaction_timeout": shapes.duration,
     "postgresql_statement_timeout": shapes.duration,
@@ -157,6 +163,20 @@ def credentials_have_origins(values: Values) -> Iterator[str]:
         yield "nginx_cors_allow_credentials is true without nginx_cors_allowed_origins; list origins, or write false"
 
 
+def prefixes_lead_one_way(values: Values) -> Iterator[str]:
+    """The web server refuses a path that is static and limited at once."""
+    for name in ("nginx_api_prefixes", "nginx_auth_prefixes"):
+        for prefix in set(values.get(name) or ()) & set(values.get("nginx_static_prefixes") or ()):
+            yield f"{name} has {prefix!r}, and so has nginx_static_prefixes; write it in one of them"
+
+
+def sign_in_is_counted(values: Values) -> Iterator[str]:
+    """The audit tries to sign in where the attempts are said to be counted."""
+    path, prefixes = values.get("nginx_probe_auth"), values.get("nginx_auth_prefixes")
+    if path and prefixes is not None and not path.startswith(tuple(prefixes)):
+        yield f"nginx_probe_auth is {path!r}, which is below none of nginx_auth_prefixes; add its prefix"
+
+
 def secrets_stay_out_of_the_inventory(values: Values) -> Iterator[str]:
     """Ansible reads every file beneath an inventory directory as inventory: it would print secrets as hosts."""
     directory = str(values.get("airworthy_secrets_dir") or "").rstrip("/") + "/"
@@ -186,6 +206,8 @@ RULES: tuple[Rule, ...] = (
     ports_differ,
     instances_end_below_the_last_port,
     credentials_have_origins,
+    prefixes_lead_one_way,
+    sign_in_is_counted,
     secrets_stay_out_of_the_inventory,
     waivers_are_complete,
     *rules_database.RULES,

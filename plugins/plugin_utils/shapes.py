@@ -155,6 +155,22 @@ def url_path(text: str) -> str | None:
     return None
 
 
+def path_prefix(text: str) -> str | None:
+    """A prefix as it stands in the web server's configuration."""
+    if not re.fullmatch(r"/[A-Za-z0-9._~/-]+", text):
+        return "write the beginning of a path, without regular expressions, as in /api/"
+    return None
+
+
+def proxy_network(text: str) -> str | None:
+    """Whose word is taken for who the client is."""
+    if wrong := network(text):
+        return wrong
+    if ipaddress.ip_network(text).prefixlen < 8:
+        return "that is nearly everybody: write the networks of the proxies alone, as in 198.51.100.0/24"
+    return None
+
+
 def absolute_path(text: str) -> str | None:
     if not text.startswith("/"):
         return "write an absolute path, beginning with /"

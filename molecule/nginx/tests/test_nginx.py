@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from testinfra.host import Host
@@ -72,6 +74,66 @@ def test_the_log_is_json_and_keeps_no_query(host: Host, domain: str) -> None:
     entries = [json.loads(line) for line in log.splitlines()]
     assert entries[-1]["path"] == "/healthz"
     assert entries[-1]["request_id"]
+
+
+@pytest.fixture
+def sign_in(host: Host, domain: str) -> Callable[..., Counter[str]]:
+    """Try to sign in many times at once, from an address of the loopback interface; returns the statuses, counted."""
+    host.check_output("systemctl restart nginx")  # forgets the attempts of earlier runs
+
+    def attempts(times: int, address: str, options: str = "") -> Counter[str]:
+        request = (
+            f"curl -sS -o /dev/null -w '%{{http_code}}\\n' --cacert {CA} --interface {address} "
+            f"--resolve {domain}:443:127.0.0.1 -H 'Origin: https://{domain}' --json '{{}}' {options} "
+            f"https://{domain}/api/auth/sign-in"
+        )
+        return Counter(host.check_output(f"seq {times} | xargs -P 25 -I@ {request}").split())
+
+    return attempts
+
+
+def test_ten_attempts_to_sign_in_and_no_more(host: Host, sign_in: Callable[..., Counter[str]]) -> None:
+    assert sign_in(60, "127.0.0.21") == {"400": 10, "429": 50}
+    assert sign_in(1, "127.0.0.22") == {"400": 1}, "another client is not affected"
+    host.check_output("systemctl reload nginx")
+    assert sign_in(1, "127.0.0.21") == {"429": 1}, "a reload forgets nothing"
+
+
+def test_a_refusal_says_when_to_come_back(host: Host, domain: str, sign_in: Callable[..., Counter[str]]) -> None:
+    sign_in(10, "127.0.0.23")
+    options = f"--interface 127.0.0.23 -X POST -H 'Origin: https://{domain}'"
+    answer = curl(host, domain, f"https://{domain}/api/auth/sign-in", options)
+    assert answer.startswith("http/2 429")
+    wait = re.search(r"\nretry-after: (\d+)\n", answer)
+    assert wait
+    assert 840 < int(wait[1]) <= 900
+    assert '"too many requests"' in answer
+
+
+def test_a_proxy_of_ours_is_believed_and_nobody_else(host: Host, domain: str) -> None:
+    def client(through: str) -> str:
+        options = f"--interface {through} -H 'X-Forwarded-For: 192.0.2.1, 203.0.113.5'"
+        return curl(host, domain, f"https://{domain}/.well-known/airworthy/client", options).split()[-1]
+
+    assert client("127.0.0.9") == "203.0.113.5"
+    assert client("127.0.0.24") == "127.0.0.24"
+
+
+def test_an_ipv6_network_is_one_client(sign_in: Callable[..., Counter[str]]) -> None:
+    def attempt(address: str, times: int = 1) -> Counter[str]:
+        return sign_in(times, "127.0.0.9", f"-H 'X-Forwarded-For: {address}'")
+
+    assert attempt("2001:db8:1:2::1", times=10) == {"400": 10}
+    assert attempt("2001:db8:1:2:ffff::2") == {"429": 1}
+    assert attempt("2001:db8:1:3::1") == {"400": 1}
+
+
+def test_a_form_of_another_site_never_reaches_the_application(host: Host, domain: str) -> None:
+    options = "-X POST -H 'Origin: https://evil.example' -H 'Sec-Fetch-Site: cross-site'"
+    answer = curl(host, domain, f"https://{domain}/api/auth/sign-in", options)
+    assert answer.startswith("http/2 403")
+    last = host.check_output("tail -n 1 /var/log/nginx/access.log")
+    assert json.loads(last)["upstream"] == ""
 
 
 def test_it_runs_in_a_sandbox_and_comes_back_at_boot(host: Host) -> None:

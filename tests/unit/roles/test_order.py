@@ -1,4 +1,4 @@
-"""What a role renders is the same on each run: Ansible's filters on sets return their elements in another order each time."""
+"""What a role renders is the same on each run: Ansible's filters on sets give another order each time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 WITHOUT_ORDER = re.compile(r"\|\s*(union|difference|intersect|symmetric_difference)\b")
-FILES = [path for name in ("roles", "playbooks") for path in sorted((ROOT / name).rglob("*")) if path.suffix in (".yml", ".j2")]
+FILES = [
+    path
+    for name in ("roles", "playbooks")
+    for path in sorted((ROOT / name).rglob("*"))
+    if path.suffix in (".yml", ".j2")
+]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
