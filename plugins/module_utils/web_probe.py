@@ -1,10 +1,11 @@
 # Copyright: the airworthy.stack maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What several audits of an edge ask for: origins that imitate others, and files that a page refers to."""
+"""What several audits of an edge ask for: origins that imitate others, files that a page refers to, new clients."""
 
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -31,3 +32,8 @@ def static_file(page: str, prefixes: Iterable[str]) -> str:
     below = "|".join(re.escape(prefix) for prefix in prefixes)
     found = re.search(rf"""(?:src|href)=["']?((?:{below})[^"'\s>]+)""", page) if below else None
     return found[1] if found else ""
+
+
+def new_client(key: str) -> dict[str, str]:
+    """The header with which one is a client that the edge has not seen before; none without the key."""
+    return {"X-Airworthy-Probe": f"{key}.{secrets.token_hex(8)}"} if key else {}

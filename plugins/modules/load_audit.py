@@ -47,6 +47,10 @@ options:
     description: More requests than this have to be answered in a second.
     type: float
     default: 10.0
+  probe_key:
+    description: What lets a request choose the client that it is counted for, so that each user has a limit of its own.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -85,6 +89,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.airworthy.stack.plugins.module_utils.control import Check, Control, judged
 from ansible_collections.airworthy.stack.plugins.module_utils.web_client import TARGET_SPEC, Target, describe
+from ansible_collections.airworthy.stack.plugins.module_utils.web_probe import new_client
 
 REMEDIATION = "Read what was slow or failed in /var/log/nginx/access.log and in pg_stat_statements."
 
@@ -134,8 +139,10 @@ def summarise(outcomes: list[Outcome], asked: int, seconds: float) -> Figures:
 class User:
     """A user with one connection, which is made anew after it was lost."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, probe_key: str = "") -> None:
         self.target = target
+        host = target.url("").partition("://")[2]
+        self.headers = {"Host": host, "User-Agent": "airworthy load_audit", **new_client(probe_key)}
         self.connection: http.client.HTTPConnection | None = None
 
     def ask(self, path: str) -> Outcome:
@@ -169,8 +176,7 @@ class User:
             self.connection = http.client.HTTPConnection(self.target.domain)
             self.connection.sock = self.target.open()
             self.connection.auto_open = 0  # it would open the next one without TLS
-        host = self.target.url("").partition("://")[2]
-        self.connection.request("GET", path, headers={"Host": host, "User-Agent": "airworthy load_audit"})
+        self.connection.request("GET", path, headers=self.headers)
         return self.connection.getresponse()
 
     def close(self) -> None:
@@ -179,13 +185,15 @@ class User:
         self.connection = None
 
 
-def observe(target: Target, paths: list[str], users: int, requests: int, time_limit: float) -> Figures:
+def observe(
+    target: Target, paths: list[str], users: int, requests: int, time_limit: float, probe_key: str = ""
+) -> Figures:
     """Let the users ask, all at once, until each has asked its share or the time is over."""
     asked = list(itertools.islice(itertools.cycle(paths), requests))
     start = threading.Barrier(users + 1)
 
     def act(share: list[str]) -> list[Outcome]:
-        user = User(target)
+        user = User(target, probe_key)
         start.wait()
         deadline = time.monotonic() + time_limit
         done = [user.ask(path) for path in itertools.takewhile(lambda _: time.monotonic() < deadline, share)]
@@ -251,13 +259,15 @@ def main() -> None:
             "maximum_average_ms": {"type": "int", "default": 1000},
             "maximum_error_percent": {"type": "float", "default": 5.0},
             "minimum_throughput": {"type": "float", "default": 10.0},
+            "probe_key": {"type": "str", "default": "", "no_log": True},
         },
         supports_check_mode=True,
     )
     target, wanted = Target.of(module.params), module.params
     if not wanted["paths"] or wanted["users"] < 1 or wanted["requests"] < wanted["users"]:
         module.fail_json(msg="a load test needs a path, a user and at least one request of each user")
-    figures = observe(target, wanted["paths"], wanted["users"], wanted["requests"], wanted["time_limit"])
+    asked = (wanted["paths"], wanted["users"], wanted["requests"])
+    figures = observe(target, *asked, wanted["time_limit"], wanted["probe_key"])
     controls = [control.to_dict() for control in judge(figures, wanted, command(target, wanted))]
     module.exit_json(changed=False, controls=controls, figures=asdict(figures))
 

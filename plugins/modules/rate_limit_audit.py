@@ -83,16 +83,12 @@ from ansible_collections.airworthy.stack.plugins.module_utils.control import (
     run_probes,
 )
 from ansible_collections.airworthy.stack.plugins.module_utils.web_client import TARGET_SPEC, Answer, Target, ask
+from ansible_collections.airworthy.stack.plugins.module_utils.web_probe import new_client
 
 REMEDIATION = "ansible-playbook site.yml --tags nginx"
 
 # Connections at a time: enough to be faster than the limit over a long line.
 AT_ONCE = 32
-
-
-def client(key: str) -> dict[str, str]:
-    """The header of a client that the server has not seen before."""
-    return {"X-Airworthy-Probe": f"{key}.{secrets.token_hex(8)}"} if key else {}
 
 
 def is_served(answer: Answer) -> bool:
@@ -116,9 +112,9 @@ def sign_in(target: Target, path: str, who: Mapping[str, str]) -> Answer:
 
 def observe_auth(target: Target, wanted: Mapping[str, Any]) -> tuple[list[Answer], Answer]:
     """The attempts of one client, of which the last is one too many, and then one of another client."""
-    who = client(wanted["probe_key"])
-    answers = [sign_in(target, wanted["auth"], who) for _ in range(wanted["auth_requests"] + 1)]
-    return answers, sign_in(target, wanted["auth"], client(wanted["probe_key"]))
+    who = new_client(wanted["probe_key"])
+    answers = [sign_in(target, wanted["auth"], who) for attempt in range(wanted["auth_requests"] + 1)]
+    return answers, sign_in(target, wanted["auth"], new_client(wanted["probe_key"]))
 
 
 def judge_auth(seen: tuple[list[Answer], Answer], wanted: Mapping[str, Any], command: str) -> Control:
@@ -155,11 +151,11 @@ def observe_api(target: Target, wanted: Mapping[str, Any]) -> dict[str, tuple[li
     """Below each prefix: the answers to a client that asks as often as it can, and then one to another client."""
     seen = {}
     for prefix in wanted["api_prefixes"]:
-        who = client(wanted["probe_key"])
+        who = new_client(wanted["probe_key"])
         path = f"{prefix}airworthy-{secrets.token_hex(4)}"
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            asked = [pool.submit(ask, target, path, headers=who) for _ in range(2 * wanted["api_burst"] + AT_ONCE)]
-        seen[prefix] = [each.result() for each in asked], ask(target, path, headers=client(wanted["probe_key"]))
+            asked = [pool.submit(ask, target, path, headers=who) for number in range(2 * wanted["api_burst"] + AT_ONCE)]
+        seen[prefix] = [each.result() for each in asked], ask(target, path, headers=new_client(wanted["probe_key"]))
     return seen
 
 

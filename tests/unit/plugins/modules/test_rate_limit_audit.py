@@ -60,10 +60,3 @@ def test_what_does_not_exist_is_not_applicable() -> None:
     wanted = {**WANTED, "auth": "", "api_prefixes": []}
     probes = rate_limit_audit.probes_of(Target("app.example.org", "192.0.2.1"), wanted)
     assert {probe().status for probe in probes.values()} == {"not_applicable"}
-
-
-def test_each_client_is_a_new_one() -> None:
-    assert rate_limit_audit.client("") == {}
-    first, second = rate_limit_audit.client("key"), rate_limit_audit.client("key")
-    assert first != second
-    assert first["X-Airworthy-Probe"].startswith("key.")
