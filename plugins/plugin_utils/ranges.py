@@ -19,6 +19,8 @@ BY_NAME: dict[str, tuple[float, float]] = {
     "nginx_load_requests": (1, 1_000_000),
     "nginx_load_users": (1, 1000),
     "nginx_load_minimum_throughput": (0, inf),
+    "nginx_waf_body_limit_kb": (64, 1_048_576),
+    "nginx_waf_paranoia_level": (1, 4),
     "nginx_worker_connections": (128, 1_048_576),
     "pgbouncer_default_pool_size": (1, 1000),
     "pgbouncer_max_client_connections": (1, 100_000),

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from . import ranges, rules_database, rules_environment, shapes, waivers
+from . import ranges, rules_database, rules_environment, rules_waf, shapes, waivers
 
 Values = Mapping[str, Any]
 Rule = Callable[[Values], Iterable[str]]
@@ -49,6 +49,7 @@ SHAPES: dict[str, Callable[[str], str | None]] = {
     "nginx_load_paths": shapes.url_path,
     "nginx_probe_api": shapes.url_path,
     "nginx_probe_page": shapes.url_path,
+    "nginx_probe_sign_in": shapes.url_path,
     "nginx_readable_cookies": shapes.token,
     "nginx_static_prefixes": shapes.url_path,
     "postgresql_extensions": shapes.extension,
@@ -189,6 +190,7 @@ RULES: tuple[Rule, ...] = (
     secrets_stay_out_of_the_inventory,
     waivers_are_complete,
     *rules_database.RULES,
+    *rules_waf.RULES,
 )
 
 
