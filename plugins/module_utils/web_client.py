@@ -98,13 +98,15 @@ def ask(
     *,
     method: str = "GET",
     headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
     secure: bool = True,
 ) -> Answer:
-    """Ask once, on a connection of its own."""
+    """Ask once, on a connection of its own. What is sent as `body` needs its headers, but for the length."""
     host = target.url("", secure).partition("://")[2]
     lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Connection: close"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
-    return ask_raw(target, "\r\n".join([*lines, "", ""]).encode("latin-1"), method=method, secure=secure)
+    lines += [f"Content-Length: {len(body)}"] if body else []
+    return ask_raw(target, "\r\n".join([*lines, "", ""]).encode("latin-1") + body, method=method, secure=secure)
 
 
 def ask_raw(target: Target, request: bytes, *, method: str = "GET", secure: bool = True) -> Answer:

@@ -30,7 +30,8 @@ PROVED_BY = {
     "postgresql": {"db.settings", "db.indexes", "db.queries", "db.monitoring", "id.db_auth"},
     "pgbouncer": {"db.pool"},
     "nginx": {
-        "edge.https", "edge.headers", "edge.cors", "edge.errors", "perf.response", "perf.errors", "perf.throughput"
+        "edge.https", "edge.headers", "edge.cors", "edge.errors", "edge.input", "perf.response", "perf.errors",
+        "perf.throughput",
     },
     "app": {"deploy.steps", "deploy.rollback", "env.contract", "perf.memory"},
     "exporters": {"mon.exporters"},
