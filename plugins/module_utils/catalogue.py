@@ -101,7 +101,7 @@ _EDGE = _section(
     ("edge.rate_api", "API requests are limited",
      "a limit on every endpoint", "edge", "deep", "nginx"),
     ("edge.input", "Attacks in requests are stopped",
-     "injection refused, ordinary requests served", "edge", "quick", None),
+     "injection refused, ordinary requests served", "edge", "quick", "nginx"),
     ("edge.errors", "Error pages give nothing away",
      "no stack trace and no version reaches a client", "edge", "quick", "nginx"),
     ("edge.sessions", "Sessions are secure",

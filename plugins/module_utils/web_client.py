@@ -101,12 +101,12 @@ def ask(
     body: bytes = b"",
     secure: bool = True,
 ) -> Answer:
-    """Ask once, on a connection of its own. Whoever sends a body announces its length in the headers."""
+    """Ask once, on a connection of its own. What is sent as `body` needs its headers, but for the length."""
     host = target.url("", secure).partition("://")[2]
     lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Connection: close"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
-    head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-    return ask_raw(target, head + body, method=method, secure=secure)
+    lines += [f"Content-Length: {len(body)}"] if body else []
+    return ask_raw(target, "\r\n".join([*lines, "", ""]).encode("latin-1") + body, method=method, secure=secure)
 
 
 def ask_raw(target: Target, request: bytes, *, method: str = "GET", secure: bool = True) -> Answer:

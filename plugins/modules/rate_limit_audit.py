@@ -106,7 +106,7 @@ def told(answers: Iterable[Answer]) -> str:
 
 def sign_in(target: Target, path: str, who: Mapping[str, str]) -> Answer:
     """An attempt that cannot succeed. Without its body it would not be answered by the application's own rules."""
-    headers = {"Origin": target.url(""), "Content-Type": "application/json", "Content-Length": "2", **who}
+    headers = {"Origin": target.url(""), "Content-Type": "application/json", **who}
     return ask(target, path, method="POST", headers=headers, body=b"{}")
 
 

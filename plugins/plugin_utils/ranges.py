@@ -23,6 +23,8 @@ BY_NAME: dict[str, tuple[float, float]] = {
     "nginx_rate_api_per_second": (1, 10_000),
     "nginx_rate_auth_minutes": (1, 1440),
     "nginx_rate_auth_requests": (1, 1000),
+    "nginx_waf_body_limit_kb": (64, 1_048_576),
+    "nginx_waf_paranoia_level": (1, 4),
     "nginx_worker_connections": (128, 1_048_576),
     "pgbouncer_default_pool_size": (1, 1000),
     "pgbouncer_max_client_connections": (1, 100_000),

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from . import ranges, rules_database, rules_environment, shapes, waivers
+from . import ranges, rules_database, rules_environment, rules_waf, shapes, waivers
 
 Values = Mapping[str, Any]
 Rule = Callable[[Values], Iterable[str]]
@@ -211,6 +211,7 @@ RULES: tuple[Rule, ...] = (
     secrets_stay_out_of_the_inventory,
     waivers_are_complete,
     *rules_database.RULES,
+    *rules_waf.RULES,
 )
 
 

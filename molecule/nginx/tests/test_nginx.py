@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections import Counter
 from collections.abc import Callable
 
@@ -149,3 +150,67 @@ def test_it_runs_in_a_sandbox_and_comes_back_at_boot(host: Host) -> None:
 
 def test_debians_own_site_is_gone(host: Host) -> None:
     assert host.file("/etc/nginx/sites-enabled").listdir() == []
+
+
+AUDIT_LOG = "/var/log/nginx-waf/audit.log"
+
+
+def answers_with(host: Host, domain: str, path: str, options: str = "") -> tuple[int, str]:
+    """The status of an answer and the id of the request, which is written behind what the log has of it."""
+    answer = curl(host, domain, shlex.quote(f"https://{domain}{path}"), f"-H 'Origin: https://{domain}' {options}")
+    return int(answer.split()[1]), re.findall(r"\nx-request-id: (\w+)", answer)[0]
+
+
+def send_json(document: object, method: str = "POST", kind: str = "application/json") -> str:
+    return f"-X {method} -H {shlex.quote(f'Content-Type: {kind}')} -d {shlex.quote(json.dumps(document))}"
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "status"),
+    [
+        ("/", "", 200),
+        ("/api/me", send_json({"name": "Siobhán O'Neill", "note": "# It's *done*\n- https://a.example/?b=c&d=e"}), 404),
+        ("/api/auth/sign-in", send_json({"email": "a@example.invalid", "password": "' OR 1=1; --<b>$(id)|&&"}), 401),
+        ("/api/me", send_json({"enrolledOn": "2026-01-31"}, "PATCH", "application/merge-patch+json"), 404),
+        ("/api/me", "-X DELETE", 404),
+        ("/api/students?after=0&limit=50", "", 401),
+    ],
+)
+def test_the_firewall_says_nothing_of_ordinary_requests(
+    host: Host, domain: str, path: str, options: str, status: int
+) -> None:
+    seen, request = answers_with(host, domain, path, options)
+    assert seen == status
+    assert request not in host.file(AUDIT_LOG).content_string
+
+
+def test_json_of_200_kb_reaches_the_application(host: Host, domain: str) -> None:
+    host.check_output("printf '{\"a\": \"%0200000d\"}' 0 >/run/large.json")
+    options = "-H 'Content-Type: application/json' --data-binary @/run/large.json"
+    assert answers_with(host, domain, "/api/me", options)[0] == 404
+
+
+@pytest.mark.parametrize("attack", ["1' UNION SELECT usename FROM pg_shadow--", "<script>alert(1)</script>"])
+def test_an_attack_is_refused_in_the_applications_form_and_logged_without_its_text(
+    host: Host, domain: str, attack: str
+) -> None:
+    marker = host.check_output("cat /proc/sys/kernel/random/uuid")
+    options = f"-G --data-urlencode {shlex.quote(f'q={attack} {marker}')} -H 'Cookie: sid={marker}'"
+    answer = curl(host, domain, f"https://{domain}/", options)
+    assert answer.startswith("http/2 403")
+    request = re.findall(r'"requestid":"(\w+)"', answer)[0]
+    log = host.file(AUDIT_LOG).content_string
+    assert request in log
+    assert marker not in log
+    assert marker not in host.check_output("journalctl --no-pager -u nginx-waf.service -n 100")
+
+
+def test_modsecurity_is_in_a_process_of_its_own(host: Host) -> None:
+    def loads(unit: str) -> bool:
+        pid = host.check_output(f"systemctl show -P MainPID {unit}")
+        return "modsecurity" in host.file(f"/proc/{pid}/maps").content_string
+
+    assert (loads("nginx"), loads("nginx-waf")) == (False, True)
+    status = host.check_output("cat /proc/$(systemctl show -P MainPID nginx-waf)/status")
+    assert "NoNewPrivs:\t1" in status
+    assert "CapBnd:\t0000000000000000" in status

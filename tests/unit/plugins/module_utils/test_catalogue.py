@@ -30,9 +30,8 @@ PROVED_BY = {
     "postgresql": {"db.settings", "db.indexes", "db.queries", "db.monitoring", "id.db_auth"},
     "pgbouncer": {"db.pool"},
     "nginx": {
-        "edge.https", "edge.headers", "edge.cors", "edge.csrf", "edge.rate_auth", "edge.rate_api", "edge.errors",
-        "edge.cdn",
-        "perf.response", "perf.errors", "perf.throughput",
+        "edge.https", "edge.headers", "edge.cors", "edge.csrf", "edge.rate_auth", "edge.rate_api", "edge.input",
+        "edge.errors", "edge.cdn", "perf.response", "perf.errors", "perf.throughput",
     },
     "app": {"deploy.steps", "deploy.rollback", "env.contract", "perf.memory"},
     "exporters": {"mon.exporters"},
