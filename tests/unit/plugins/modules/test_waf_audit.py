@@ -19,6 +19,7 @@ WANTED: dict[str, Any] = {
     "api": "/api/me",
     "sign_in": "/api/auth/sign-in",
     "max_body_mb": 10,
+    "probe_key": "",
 }
 
 
