@@ -185,7 +185,7 @@ def test_the_firewall_says_nothing_of_ordinary_requests(
 
 
 def test_json_of_200_kb_reaches_the_application(host: Host, domain: str) -> None:
-    host.check_output("printf '{\"a\": \"%0200000d\"}' 0 >/run/large.json")
+    host.check_output('printf \'{"a": "%0200000d"}\' 0 >/run/large.json')
     options = "-H 'Content-Type: application/json' --data-binary @/run/large.json"
     assert answers_with(host, domain, "/api/me", options)[0] == 404
 
