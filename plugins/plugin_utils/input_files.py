@@ -9,9 +9,8 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
-from cryptography import x509
 
-from . import rules
+from . import pki, rules
 from .certificate_store import CertificateStore
 from .secret_store import SecretStore
 
@@ -68,7 +67,7 @@ def _acme_ca(values: Values) -> Iterator[str]:
         return
     try:
         with open(file, "rb") as content:
-            x509.load_pem_x509_certificates(content.read())
+            pki.authorities(content.read())
     except OSError as error:
         yield f"airworthy_acme_ca_file is {file!r}, which cannot be read ({error.strerror}); write the file of a CA"
     except ValueError:
