@@ -9,8 +9,9 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
+from cryptography import x509
 
-from . import pki, rules
+from . import rules
 from .certificate_store import CertificateStore
 from .secret_store import SecretStore
 
@@ -67,7 +68,7 @@ def _acme_ca(values: Values) -> Iterator[str]:
         return
     try:
         with open(file, "rb") as content:
-            pki.authorities(content.read())
+            x509.load_pem_x509_certificates(content.read())
     except OSError as error:
         yield f"airworthy_acme_ca_file is {file!r}, which cannot be read ({error.strerror}); write the file of a CA"
     except ValueError:
