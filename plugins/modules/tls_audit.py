@@ -33,10 +33,6 @@ options:
       - The certificate that the server is meant to present, where the module runs. A server that was not reloaded after
         a renewal presents another one.
     type: path
-  remediation:
-    description: What to do when the control fails.
-    type: str
-    default: ansible-playbook site.yml --tags tls,nginx
 """
 
 EXAMPLES = r"""
@@ -242,7 +238,7 @@ def judge(seen: Observation, target: Target, wanted: dict[str, Any]) -> Control:
         *judge_protocols(seen),
         *judge_http(seen, target, wanted["minimum_hsts_age"]),
     ]
-    return judged("edge.https", "quick", checks, command=command(target), remediation=wanted["remediation"])
+    return judged("edge.https", "quick", checks, command=command(target), remediation=REMEDIATION)
 
 
 def main() -> None:
@@ -252,7 +248,6 @@ def main() -> None:
             "minimum_days": {"type": "int", "default": 14},
             "minimum_hsts_age": {"type": "int", "default": 31536000},
             "certificate_file": {"type": "path"},
-            "remediation": {"type": "str", "default": REMEDIATION},
         },
         supports_check_mode=True,
     )

@@ -20,7 +20,7 @@ from tls_server import DOMAIN, Certificate, Page, answering, make_certificate, s
 
 pytestmark = pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")  # they are offered on purpose
 
-WANTED = {"minimum_days": 14, "minimum_hsts_age": 31536000, "remediation": "do this"}
+WANTED = {"minimum_days": 14, "minimum_hsts_age": 31536000}
 GOOD = Handshake("TLSv1.3", "TLS_AES_256_GCM_SHA384", "h2", 90 * 86400, "f" * 64)
 REFUSED = Reply(alert=40)
 SOUND = Observation(
