@@ -170,7 +170,9 @@ def observe(target: Target, wanted: Mapping[str, Any]) -> tuple[list[Attack], li
     page, who = wanted["page"], new_client(wanted["probe_key"])
     hostile = [Attack(name, request.send(target, who)) for name, request in attacks(wanted).items()]
     plain = Request(query(page, "airworthy")).send(target, who)
-    ordinary = [Ordinary(name, plain, Request(query(page, value)).send(target, who)) for name, value in ORDINARY.items()]
+    ordinary = [
+        Ordinary(name, plain, Request(query(page, value)).send(target, who)) for name, value in ORDINARY.items()
+    ]
     if wanted["sign_in"]:
         wrong, strong = (
             json_to(wanted["sign_in"], {"email": NOBODY, "password": password}).send(target, who)
