@@ -30,6 +30,12 @@ options:
     description: Seconds to wait for the edge at each step.
     type: int
     default: 10
+  probe_key:
+    description:
+      - The secret with which a request chooses the client that it is counted for, and gets in where only the edge's own
+        proxies are served. Without it, the audit is a client like any other.
+    type: str
+    default: ""
 attributes:
   check_mode:
     support: full
@@ -37,4 +43,22 @@ attributes:
   diff_mode:
     support: none
     description: Changes nothing.
+"""
+
+    PAGES = r"""
+options:
+  page:
+    description: A page that everybody may see.
+    type: str
+    default: /
+  static:
+    description:
+      - A static file. By default the first one below O(static_prefixes) that O(page) refers to; there must be one.
+    type: str
+    default: ""
+  static_prefixes:
+    description: Below these paths the page's static files are found. An empty list leaves static files out.
+    type: list
+    elements: str
+    default: [/static/, /_next/static/]
 """

@@ -8,11 +8,12 @@ It follows no redirect and repeats nothing. Address and name are told apart, as 
 from __future__ import annotations
 
 import http.client
+import secrets
 import shlex
 import socket
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 # What is longer is not examined further.
@@ -25,6 +26,14 @@ TARGET_SPEC: dict[str, dict[str, Any]] = {
     "http_port": {"type": "int", "default": 80},
     "ca_file": {"type": "path"},
     "timeout": {"type": "int", "default": 10},
+    "probe_key": {"type": "str", "default": "", "no_log": True},
+}
+
+# What the argument specs of audits that look at a page and its files have in common.
+PAGES_SPEC: dict[str, dict[str, Any]] = {
+    "page": {"type": "str", "default": "/"},
+    "static": {"type": "str", "default": ""},
+    "static_prefixes": {"type": "list", "elements": "str", "default": ["/static/", "/_next/static/"]},
 }
 
 
@@ -38,12 +47,22 @@ class Target:
     http_port: int = 80
     ca_file: str | None = None
     timeout: float = 10
+    probe_key: str = ""
+    client: str = field(default_factory=lambda: secrets.token_hex(8), compare=False)
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> Target:
         """The target in a module's parameters."""
         given = {name: params[name] for name in TARGET_SPEC}
         return cls(**{**given, "address": given["address"] or given["domain"]})
+
+    def new_client(self) -> dict[str, str]:
+        """The header with which a request is that of a client new to the edge; none without the key."""
+        return replace(self, client=secrets.token_hex(8)).credentials()
+
+    def credentials(self) -> dict[str, str]:
+        """The header with which all requests of this audit are those of one client; none without the key."""
+        return {"X-Airworthy-Probe": f"{self.probe_key}.{self.client}"} if self.probe_key else {}
 
     def connect(self, secure: bool = True) -> socket.socket:
         port = self.port if secure else self.http_port
@@ -104,7 +123,7 @@ def ask(
     """Ask once, on a connection of its own. What is sent as `body` needs its headers, but for the length."""
     host = target.url("", secure).partition("://")[2]
     lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Connection: close"]
-    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    lines += [f"{name}: {value}" for name, value in {**target.credentials(), **(headers or {})}.items()]
     lines += [f"Content-Length: {len(body)}"] if body else []
     return ask_raw(target, "\r\n".join([*lines, "", ""]).encode("latin-1") + body, method=method, secure=secure)
 

@@ -19,9 +19,12 @@ description:
   - C(edge.errors) provokes errors and looks for traces of the inside in the answers.
 extends_documentation_fragment:
   - airworthy.stack.edge
+  - airworthy.stack.edge.pages
 options:
   security_headers:
-    description: The headers that every answer must carry exactly once, with their values.
+    description:
+      - The headers that every answer must carry exactly once, with their values. C($request_id) in a value stands for a
+        nonce, 32 hexadecimal digits that are never the same.
     type: dict
     required: true
   headers_from_app:
@@ -33,24 +36,10 @@ options:
     description: The exact C(Strict-Transport-Security) of every answer over HTTPS. Over plain HTTP there must be none.
     type: str
     required: true
-  page:
-    description: A page that everybody may see.
-    type: str
-    default: /
   api:
     description: An address of the API, whatever it answers to a stranger. Empty to leave it out.
     type: str
     default: ""
-  static:
-    description:
-      - A static file. By default the first one below O(static_prefixes) that O(page) refers to; there must be one.
-    type: str
-    default: ""
-  static_prefixes:
-    description: Below these paths the page's static files are found. An empty list leaves static files out.
-    type: list
-    elements: str
-    default: [/static/, /_next/static/]
   failing:
     description: An address at which an application behind the server fails, and says too much. Empty to leave it out.
     type: str
@@ -63,25 +52,44 @@ options:
     description: Where the server shows the fingerprint of the configuration that it has loaded.
     type: str
     default: /.well-known/airworthy/revision
-  allowed_origins:
-    description: Origins whose pages may call the application.
+  cors:
+    description: Who may call what.
     type: list
-    elements: str
+    elements: dict
     default: []
-  allowed_methods:
-    description: What they may do.
-    type: list
-    elements: str
-    default: []
-  allowed_headers:
-    description: Request headers that they may send.
-    type: list
-    elements: str
-    default: []
-  allow_credentials:
-    description: Whether they may send cookies.
-    type: bool
-    default: false
+    suboptions:
+      path:
+        description: Where to ask.
+        type: str
+        required: true
+      allowed_origins:
+        description: Origins whose pages may call the application. C(*) stands for one label of a host, or a part of it.
+        type: list
+        elements: str
+        default: []
+      allowed_methods:
+        description: What they may do.
+        type: list
+        elements: str
+        default: []
+      allowed_headers:
+        description: Request headers that they may send.
+        type: list
+        elements: str
+        default: []
+      exposed_headers:
+        description: Headers of an answer that they may read.
+        type: list
+        elements: str
+        default: []
+      allow_credentials:
+        description: Whether they may send cookies.
+        type: bool
+        default: false
+      max_age:
+        description: Seconds for which they may remember the answer to a preflight.
+        type: int
+        default: 600
   max_body_mb:
     description: The largest request body that is accepted, in MiB. A larger one is announced, but not sent.
     type: int
@@ -97,8 +105,10 @@ EXAMPLES = r"""
       X-Content-Type-Options: nosniff
       Content-Security-Policy: default-src 'self'
     hsts: max-age=63072000
-    allowed_origins: ["https://admin.example.org"]
-    allowed_methods: [GET, POST]
+    cors:
+      - path: /
+        allowed_origins: ["https://admin.example.org", "https://pr-*.preview.example.org"]
+        allowed_methods: [GET, POST]
   delegate_to: localhost
   register: __nginx_http_controls
 """
@@ -113,25 +123,34 @@ controls:
 
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.airworthy.stack.plugins.module_utils.control import Check, Control, judged, run_probes
 from ansible_collections.airworthy.stack.plugins.module_utils.web_client import (
+    PAGES_SPEC,
     TARGET_SPEC,
     Answer,
     Target,
     ask,
     ask_raw,
 )
-from ansible_collections.airworthy.stack.plugins.module_utils.web_probe import foreign_origins, static_file
+from ansible_collections.airworthy.stack.plugins.module_utils.web_probe import (
+    foreign_origins,
+    sample_origin,
+    stands_for,
+    static_file,
+)
 
 REMEDIATION = "ansible-playbook site.yml --tags nginx"
 
 # These headers tell an attacker which weaknesses to look up.
 TELLTALES = ("X-Powered-By", "X-AspNet-Version", "X-AspNetMvc-Version", "X-Generator", "X-Runtime")
+
+# In the value of a header, what is another one each time.
+NONCE = "$request_id"
 
 LEAKS = {
     "a stack trace": re.compile(r"(?m)^\s+at .+[:(]|Traceback \(most recent|\.(?:[jt]sx?|py|rb|php|java|go):\d+"),
@@ -172,6 +191,10 @@ def samples(wanted: Mapping[str, Any], page: Answer) -> list[Sample]:
     return found
 
 
+def is_value(seen: str, wanted: str) -> bool:
+    return bool(re.fullmatch(re.escape(wanted).replace(re.escape(NONCE), "[0-9a-f]{32}"), seen))
+
+
 def deviations(answer: Answer, secure: bool, wanted: Mapping[str, Any]) -> list[str]:
     """What is wrong with the headers of an answer."""
     found = []
@@ -179,7 +202,7 @@ def deviations(answer: Answer, secure: bool, wanted: Mapping[str, Any]) -> list[
         seen = answer.values(name)
         if len(seen) != 1:
             found.append(f"{name} {len(seen)} times" if seen else f"{name} missing")
-        elif seen[0] != value and (name not in wanted["headers_from_app"] or not seen[0]):
+        elif not is_value(seen[0], value) and (name not in wanted["headers_from_app"] or not seen[0]):
             found.append(f"{name}: {seen[0]}")
     hsts = [wanted["hsts"]] if secure else []
     if answer.values("Strict-Transport-Security") != hsts:
@@ -221,6 +244,11 @@ def judge_headers(
                 not wrong,
             )
         )
+    for name, value in wanted["security_headers"].items():
+        if NONCE in value and name not in wanted["headers_from_app"]:
+            seen_values = [answer.first(name) for sample, answer in answers]
+            fresh = len(set(seen_values)) == len(seen_values)
+            checks.append(Check(f"nonce of {name}", "never the same", "as wanted" if fresh else "repeated", fresh))
     if revision is not None:
         checks.append(Check.equal("configuration loaded", wanted["revision"], revision.body.strip() or str(revision)))
     return judged("edge.headers", "quick", checks, command=command, remediation=REMEDIATION)
@@ -237,26 +265,26 @@ class Exchange:
     preflight: bool
     allowed: bool
     answer: Answer
+    policy: Mapping[str, Any]
 
 
-def observe_cors(target: Target, wanted: Mapping[str, Any]) -> list[Exchange]:
-    allowed = wanted["allowed_origins"]
+def observe_cors(target: Target, policy: Mapping[str, Any], policies: Iterable[Mapping[str, Any]]) -> list[Exchange]:
+    path, allowed = policy["path"], policy["allowed_origins"]
     # without an allow-list, whoever imitates the application's own origin is as foreign
     foreign = foreign_origins(allowed or [target.url("")])
+    elsewhere = [sample_origin(origin) for other in policies for origin in other["allowed_origins"]]
+    foreign += [origin for origin in elsewhere if not any(stands_for(pattern, origin) for pattern in allowed)]
     exchanges = []
-    for origin in [*allowed, *foreign]:
+    for origin, may in [*((sample_origin(origin), True) for origin in allowed), *((each, False) for each in foreign)]:
         preflight = {
             "Origin": origin,
             "Access-Control-Request-Method": "PUT",
             "Access-Control-Request-Headers": "content-type",
         }
-        plain = ask(target, wanted["page"], headers={"Origin": origin})
-        asked = ask(target, wanted["page"], method="OPTIONS", headers=preflight)
-        exchanges += [
-            Exchange(origin, False, origin in allowed, plain),
-            Exchange(origin, True, origin in allowed, asked),
-        ]
-    return [*exchanges, Exchange("", False, False, ask(target, wanted["page"]))]
+        plain = ask(target, path, headers={"Origin": origin})
+        asked = ask(target, path, method="OPTIONS", headers=preflight)
+        exchanges += [Exchange(origin, False, may, plain, policy), Exchange(origin, True, may, asked, policy)]
+    return [*exchanges, Exchange("", False, False, ask(target, path), policy)]
 
 
 def listed(answer: Answer, name: str) -> set[str]:
@@ -264,8 +292,8 @@ def listed(answer: Answer, name: str) -> set[str]:
     return {part.strip().lower() for value in answer.values(name) for part in value.split(",")} - {""}
 
 
-def cors_faults(exchange: Exchange, wanted: Mapping[str, Any]) -> list[str]:
-    answer = exchange.answer
+def cors_faults(exchange: Exchange) -> list[str]:
+    answer, wanted = exchange.answer, exchange.policy
     if not answer.status:
         return [str(answer)]
     faults = []
@@ -284,14 +312,21 @@ def cors_faults(exchange: Exchange, wanted: Mapping[str, Any]) -> list[str]:
             seen = listed(answer, f"Access-Control-Allow-{name}")
             if seen != {value.lower() for value in wanted[f"allowed_{name}"]}:
                 faults.append(f"Access-Control-Allow-{name.capitalize()}: {', '.join(sorted(seen)) or 'missing'}")
+        if answer.first("Access-Control-Max-Age") != str(wanted["max_age"]):
+            faults.append(f"Access-Control-Max-Age: {answer.first('Access-Control-Max-Age') or 'missing'}")
+    if not exchange.preflight:
+        seen = listed(answer, "Access-Control-Expose-Headers")
+        if seen != ({value.lower() for value in wanted["exposed_headers"]} if exchange.allowed else set()):
+            faults.append(f"Access-Control-Expose-Headers: {', '.join(sorted(seen)) or 'missing'}")
     return faults
 
 
-def judge_cors(exchanges: list[Exchange], wanted: Mapping[str, Any], command: str) -> Control:
+def judge_cors(exchanges: list[Exchange], command: str) -> Control:
     checks = []
     for exchange in exchanges:
-        faults = cors_faults(exchange, wanted)
-        who = f"{'preflight of' if exchange.preflight else 'GET from'} {exchange.origin or 'no origin'}"
+        faults = cors_faults(exchange)
+        asked = "preflight" if exchange.preflight else "GET"
+        who = f"{asked} {exchange.policy['path']} from {exchange.origin or 'no origin'}"
         told = "that it may" if exchange.allowed else "nothing"
         checks.append(Check(who, f"told {told}, Vary: Origin", "; ".join(faults) or f"told {told}", not faults))
     return judged("edge.cors", "quick", checks, command=command, remediation=REMEDIATION)
@@ -356,20 +391,28 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **TARGET_SPEC,
+            **PAGES_SPEC,
             "security_headers": {"type": "dict", "required": True},
             "headers_from_app": {"type": "list", "elements": "str", "default": []},
             "hsts": {"type": "str", "required": True},
-            "page": {"type": "str", "default": "/"},
             "api": {"type": "str", "default": ""},
-            "static": {"type": "str", "default": ""},
-            "static_prefixes": {"type": "list", "elements": "str", "default": ["/static/", "/_next/static/"]},
             "failing": {"type": "str", "default": ""},
             "revision": {"type": "str", "default": ""},
             "revision_path": {"type": "str", "default": "/.well-known/airworthy/revision"},
-            "allowed_origins": {"type": "list", "elements": "str", "default": []},
-            "allowed_methods": {"type": "list", "elements": "str", "default": []},
-            "allowed_headers": {"type": "list", "elements": "str", "default": []},
-            "allow_credentials": {"type": "bool", "default": False},
+            "cors": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "path": {"type": "str", "required": True},
+                    "allowed_origins": {"type": "list", "elements": "str", "default": []},
+                    "allowed_methods": {"type": "list", "elements": "str", "default": []},
+                    "allowed_headers": {"type": "list", "elements": "str", "default": []},
+                    "exposed_headers": {"type": "list", "elements": "str", "default": []},
+                    "allow_credentials": {"type": "bool", "default": False},
+                    "max_age": {"type": "int", "default": 600},
+                },
+            },
             "max_body_mb": {"type": "int", "default": 10},
         },
         supports_check_mode=True,
@@ -379,7 +422,8 @@ def main() -> None:
     probes: dict[str, Callable[[], Control]] = {
         "edge.headers": lambda: judge_headers(observe_headers(target, wanted), wanted, target.curl(wanted["page"])),
         "edge.cors": lambda: judge_cors(
-            observe_cors(target, wanted), wanted, target.curl(wanted["page"], "-H", f"Origin: {foreign}")
+            [exchange for policy in wanted["cors"] for exchange in observe_cors(target, policy, wanted["cors"])],
+            target.curl(wanted["page"], "-H", f"Origin: {foreign}"),
         ),
         "edge.errors": lambda: judge_errors(
             observe_errors(target, wanted), target.curl(wanted["failing"] or "/airworthy-missing")

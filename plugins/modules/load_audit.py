@@ -47,10 +47,6 @@ options:
     description: More requests than this have to be answered in a second.
     type: float
     default: 10.0
-  probe_key:
-    description: What lets a request choose the client that it is counted for, so that each user has a limit of its own.
-    type: str
-    default: ""
 """
 
 EXAMPLES = r"""
@@ -89,7 +85,6 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.airworthy.stack.plugins.module_utils.control import Check, Control, judged
 from ansible_collections.airworthy.stack.plugins.module_utils.web_client import TARGET_SPEC, Target, describe
-from ansible_collections.airworthy.stack.plugins.module_utils.web_probe import new_client
 
 REMEDIATION = "Read what was slow or failed in /var/log/nginx/access.log and in pg_stat_statements."
 
@@ -139,10 +134,10 @@ def summarise(outcomes: list[Outcome], asked: int, seconds: float) -> Figures:
 class User:
     """A user with one connection, which is made anew after it was lost."""
 
-    def __init__(self, target: Target, probe_key: str = "") -> None:
+    def __init__(self, target: Target) -> None:
         self.target = target
         host = target.url("").partition("://")[2]
-        self.headers = {"Host": host, "User-Agent": "airworthy load_audit", **new_client(probe_key)}
+        self.headers = {"Host": host, "User-Agent": "airworthy load_audit", **target.new_client()}
         self.connection: http.client.HTTPConnection | None = None
 
     def ask(self, path: str) -> Outcome:
@@ -186,14 +181,14 @@ class User:
 
 
 def observe(
-    target: Target, paths: list[str], users: int, requests: int, time_limit: float, probe_key: str = ""
+    target: Target, paths: list[str], users: int, requests: int, time_limit: float
 ) -> Figures:
     """Let the users ask, all at once, until each has asked its share or the time is over."""
     asked = list(itertools.islice(itertools.cycle(paths), requests))
     start = threading.Barrier(users + 1)
 
     def act(share: list[str]) -> list[Outcome]:
-        user = User(target, probe_key)
+        user = User(target)
         start.wait()
         deadline = time.monotonic() + time_limit
         done = [user.ask(path) for path in itertools.takewhile(lambda _: time.monotonic() < deadline, share)]
@@ -259,7 +254,6 @@ def main() -> None:
             "maximum_average_ms": {"type": "int", "default": 1000},
             "maximum_error_percent": {"type": "float", "default": 5.0},
             "minimum_throughput": {"type": "float", "default": 10.0},
-            "probe_key": {"type": "str", "default": "", "no_log": True},
         },
         supports_check_mode=True,
     )
@@ -267,7 +261,7 @@ def main() -> None:
     if not wanted["paths"] or wanted["users"] < 1 or wanted["requests"] < wanted["users"]:
         module.fail_json(msg="a load test needs a path, a user and at least one request of each user")
     asked = (wanted["paths"], wanted["users"], wanted["requests"])
-    figures = observe(target, *asked, wanted["time_limit"], wanted["probe_key"])
+    figures = observe(target, *asked, wanted["time_limit"])
     controls = [control.to_dict() for control in judge(figures, wanted, command(target, wanted))]
     module.exit_json(changed=False, controls=controls, figures=asdict(figures))
 

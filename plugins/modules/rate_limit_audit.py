@@ -14,7 +14,7 @@ description:
   - Proves the controls C(edge.rate_auth) and C(edge.rate_api), at level V(deep). It asks like any client, so it belongs
     on the controller or another host (C(delegate_to)), not on the server itself.
   - C(edge.rate_auth) tries to sign in once more than is allowed, one attempt after the other.
-  - C(edge.rate_api) sends more requests at once than are allowed, below each of O(api_prefixes).
+  - C(edge.rate_api) sends more requests at once than are allowed, below each of O(limited).
   - With O(probe_key), each of its clients is a new one to the server. Without it, or where the server does not know the
     key, the address of the controller uses up its attempts, and is refused until they are forgotten.
 extends_documentation_fragment:
@@ -32,19 +32,24 @@ options:
     description: Minutes for which an attempt counts.
     type: int
     default: 15
-  api_prefixes:
-    description: Paths below which the rate of a client is limited.
+  limited:
+    description: Where the rate of a client is limited.
     type: list
-    elements: str
+    elements: dict
     default: []
-  api_burst:
-    description: Requests that a client may send at once.
-    type: int
-    default: 100
-  probe_key:
-    description: What lets a request choose the client that it is counted for.
-    type: str
-    default: ""
+    suboptions:
+      path:
+        description: Everything below it counts.
+        type: str
+        required: true
+      burst:
+        description: Requests that a client may send at once.
+        type: int
+        required: true
+      probe_method:
+        description: A method that is served there.
+        type: str
+        default: GET
 """
 
 EXAMPLES = r"""
@@ -53,7 +58,7 @@ EXAMPLES = r"""
     domain: app.example.org
     address: 203.0.113.10
     auth: /api/auth/sign-in
-    api_prefixes: [/api/]
+    limited: [{path: /api/, burst: 100}]
     probe_key: "{{ lookup('airworthy.stack.secret', 'edge_probe') }}"
   delegate_to: localhost
   register: __nginx_rate_controls
@@ -72,6 +77,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -83,7 +89,6 @@ from ansible_collections.airworthy.stack.plugins.module_utils.control import (
     run_probes,
 )
 from ansible_collections.airworthy.stack.plugins.module_utils.web_client import TARGET_SPEC, Answer, Target, ask
-from ansible_collections.airworthy.stack.plugins.module_utils.web_probe import new_client
 
 REMEDIATION = "ansible-playbook site.yml --tags nginx"
 
@@ -112,9 +117,9 @@ def sign_in(target: Target, path: str, who: Mapping[str, str]) -> Answer:
 
 def observe_auth(target: Target, wanted: Mapping[str, Any]) -> tuple[list[Answer], Answer]:
     """The attempts of one client, of which the last is one too many, and then one of another client."""
-    who = new_client(wanted["probe_key"])
+    who = target.new_client()
     answers = [sign_in(target, wanted["auth"], who) for attempt in range(wanted["auth_requests"] + 1)]
-    return answers, sign_in(target, wanted["auth"], new_client(wanted["probe_key"]))
+    return answers, sign_in(target, wanted["auth"], target.new_client())
 
 
 def judge_auth(seen: tuple[list[Answer], Answer], wanted: Mapping[str, Any], command: str) -> Control:
@@ -147,31 +152,53 @@ def tells_why(answer: Answer) -> bool:
 # --- edge.rate_api
 
 
-def observe_api(target: Target, wanted: Mapping[str, Any]) -> dict[str, tuple[list[Answer], Answer]]:
-    """Below each prefix: the answers to a client that asks as often as it can, and then one to another client."""
-    seen = {}
-    for prefix in wanted["api_prefixes"]:
-        who = new_client(wanted["probe_key"])
-        path = f"{prefix}airworthy-{secrets.token_hex(4)}"
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            asked = [pool.submit(ask, target, path, headers=who) for number in range(2 * wanted["api_burst"] + AT_ONCE)]
-        seen[prefix] = [each.result() for each in asked], ask(target, path, headers=new_client(wanted["probe_key"]))
-    return seen
+@dataclass(frozen=True)
+class Burst:
+    """What came back to a client that asked as often as it could, and then to another one."""
+
+    path: str
+    allowed: int
+    answers: list[Answer]
+    other: Answer
 
 
-def judge_api(seen: Mapping[str, tuple[list[Answer], Answer]], wanted: Mapping[str, Any], command: str) -> Control:
+def observe_api(target: Target, wanted: Mapping[str, Any]) -> list[Burst]:
+    return [rush(target, limit["path"], limit["burst"], limit["probe_method"]) for limit in wanted["limited"]]
+
+
+def rush(target: Target, below: str, allowed: int, method: str) -> Burst:
+    """Ask for nothing that exists, so that nothing changes whatever the method."""
+    path, who = f"{below}airworthy-{secrets.token_hex(4)}", target.new_client()
+    length = {} if method == "GET" else {"Origin": target.url(""), "Content-Length": "0"}
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        asked = [
+            pool.submit(ask, target, path, method=method, headers={**length, **who})
+            for number in range(2 * allowed + AT_ONCE)
+        ]
+    other = ask(target, path, method=method, headers={**length, **target.new_client()})
+    return Burst(below, allowed, [each.result() for each in asked], other)
+
+
+def judge_api(bursts: list[Burst], command: str) -> Control:
     checks = []
-    for prefix, (answers, other) in seen.items():
-        served = sum(map(is_served, answers))
-        refused = sum(answer.status == 429 for answer in answers)
+    for burst in bursts:
+        served = sum(map(is_served, burst.answers))
+        refused = [answer for answer in burst.answers if answer.status == 429]
+        silent = [answer for answer in refused if not (answer.first("Retry-After") and tells_why(answer))]
         checks += [
             Check(
-                f"{len(answers)} requests at once below {prefix}",
-                f"{wanted['api_burst']} or a few more served, the others refused with 429",
-                told(answers),
-                wanted["api_burst"] <= served < len(answers) == served + refused,
+                f"{len(burst.answers)} requests at once below {burst.path}",
+                f"{burst.allowed} or a few more served, the others refused with 429",
+                told(burst.answers),
+                burst.allowed <= served < len(burst.answers) == served + len(refused),
             ),
-            Check(f"another client below {prefix}", "served", str(other), is_served(other)),
+            Check(
+                f"refusals below {burst.path}",
+                "Retry-After, and JSON with a message and the id of the request",
+                f"{silent[0].body.strip()[:80]!r}" if silent else f"{len(refused)} times",
+                bool(refused) and not silent,
+            ),
+            Check(f"another client below {burst.path}", "served", str(burst.other), is_served(burst.other)),
         ]
     return judged("edge.rate_api", "deep", checks, command=command, remediation=REMEDIATION)
 
@@ -179,7 +206,8 @@ def judge_api(seen: Mapping[str, tuple[list[Answer], Answer]], wanted: Mapping[s
 def probes_of(target: Target, wanted: Mapping[str, Any]) -> dict[str, Callable[[], Control]]:
     """What there is to examine. The loops of the commands count against the address of whoever runs them."""
     attempt = target.curl(wanted["auth"], "-X", "POST", "-H", f"Origin: {target.url('')}", "-d", "{}")
-    request = target.curl(next(iter(wanted["api_prefixes"]), "/"), "-o", "/dev/null", "-w", "%{http_code}\n")
+    limit: dict[str, Any] = next(iter(wanted["limited"]), {"path": "/", "burst": 0, "probe_method": "GET"})
+    request = target.curl(limit["path"], "-X", limit["probe_method"], "-o", "/dev/null", "-w", "%{http_code}\n")
     return {
         "edge.rate_auth": lambda: (
             judge_auth(
@@ -191,11 +219,9 @@ def probes_of(target: Target, wanted: Mapping[str, Any]) -> dict[str, Callable[[
             else not_applicable("edge.rate_auth", "deep", "nothing to sign in to is named (`auth`)")
         ),
         "edge.rate_api": lambda: (
-            judge_api(
-                observe_api(target, wanted), wanted, f"for n in $(seq {2 * wanted['api_burst']}); do {request}; done"
-            )
-            if wanted["api_prefixes"]
-            else not_applicable("edge.rate_api", "deep", "the application has no API (`api_prefixes`)")
+            judge_api(observe_api(target, wanted), f"for n in $(seq {2 * limit['burst']}); do {request}; done")
+            if wanted["limited"]
+            else not_applicable("edge.rate_api", "deep", "the application has no API (`limited`)")
         ),
     }
 
@@ -207,9 +233,16 @@ def main() -> None:
             "auth": {"type": "str", "default": ""},
             "auth_requests": {"type": "int", "default": 10},
             "auth_minutes": {"type": "int", "default": 15},
-            "api_prefixes": {"type": "list", "elements": "str", "default": []},
-            "api_burst": {"type": "int", "default": 100},
-            "probe_key": {"type": "str", "default": "", "no_log": True},
+            "limited": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "path": {"type": "str", "required": True},
+                    "burst": {"type": "int", "required": True},
+                    "probe_method": {"type": "str", "default": "GET"},
+                },
+            },
         },
         supports_check_mode=True,
     )

@@ -16,12 +16,15 @@ description:
   - C(edge.csrf) sends requests that change something, or would if there were anything at their address, as pages of the
     application, of allowed origins and of others would send them.
   - C(edge.cdn) names other addresses than its own in the headers in which proxies tell the client's, and looks at how
-    long a static file may be kept.
+    long a static file may be kept, and, with O(closed), whether the way around the proxies is shut.
 extends_documentation_fragment:
   - airworthy.stack.edge
+  - airworthy.stack.edge.pages
 options:
   allowed_origins:
-    description: Other origins than the application's own whose pages may call it.
+    description:
+      - Other origins than the application's own whose pages may call it. C(*) stands for one label of a host, or a
+        part of it.
     type: list
     elements: str
     default: []
@@ -30,19 +33,10 @@ options:
     type: list
     elements: str
     default: []
-  page:
-    description: A page that everybody may see.
-    type: str
-    default: /
-  static:
-    description: A static file. By default the first one below O(static_prefixes) that O(page) refers to.
-    type: str
-    default: ""
-  static_prefixes:
-    description: Below these paths the page's static files are found. An empty list leaves static files out.
-    type: list
-    elements: str
-    default: [/static/, /_next/static/]
+  closed:
+    description: Whether nobody is served but the server's own proxies, and who knows O(probe_key).
+    type: bool
+    default: false
   hashed_assets:
     description: Regular expression of the paths whose name changes with their content.
     type: str
@@ -74,7 +68,7 @@ controls:
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -84,8 +78,18 @@ from ansible_collections.airworthy.stack.plugins.module_utils.control import (
     judged,
     run_probes,
 )
-from ansible_collections.airworthy.stack.plugins.module_utils.web_client import TARGET_SPEC, Answer, Target, ask
-from ansible_collections.airworthy.stack.plugins.module_utils.web_probe import foreign_origins, static_file
+from ansible_collections.airworthy.stack.plugins.module_utils.web_client import (
+    PAGES_SPEC,
+    TARGET_SPEC,
+    Answer,
+    Target,
+    ask,
+)
+from ansible_collections.airworthy.stack.plugins.module_utils.web_probe import (
+    foreign_origins,
+    sample_origin,
+    static_file,
+)
 
 REMEDIATION = "ansible-playbook site.yml --tags nginx"
 
@@ -134,7 +138,7 @@ def attempts(own: str, wanted: Mapping[str, Any]) -> list[Attempt]:
         Attempt("POST with a bearer token", True, {"Authorization": "Bearer airworthy"}),
         Attempt("GET from another site", True, {"Sec-Fetch-Site": "cross-site"}, "GET"),
     ]
-    found += [Attempt(f"POST from {origin}", True, {"Origin": origin}) for origin in allowed]
+    found += [Attempt(f"POST from {origin}", True, {"Origin": origin}) for origin in map(sample_origin, allowed)]
     found += [Attempt(f"POST below {prefix}", True, {}, below=prefix) for prefix in wanted["exempt_prefixes"]]
     return found
 
@@ -149,7 +153,7 @@ def judge_csrf(seen: list[tuple[Attempt, Answer]], command: str) -> Control:
     checks = []
     for attempt, answer in seen:
         served = answer.status not in (0, 403) and answer.status < 500
-        right = served if attempt.served else answer.status == 403
+        right = served if attempt.served else answer.status in (403, 405)
         expected = "served, so 404: nothing is there" if attempt.served else "refused with 403"
         checks.append(Check(attempt.name, expected, str(answer), right))
     return judged("edge.csrf", "quick", checks, command=command, remediation=REMEDIATION)
@@ -158,13 +162,23 @@ def judge_csrf(seen: list[tuple[Attempt, Answer]], command: str) -> Control:
 # --- edge.cdn
 
 
-def observe_cdn(target: Target, wanted: Mapping[str, Any]) -> tuple[str, Answer | None, dict[str, Answer]]:
-    """The static file and its answer, and whom the server takes the client for under each header, first without any."""
+@dataclass(frozen=True)
+class Cdn:
+    """A static file, whom the server takes the client for under each header, and what it answers a stranger."""
+
+    path: str
+    asset: Answer | None
+    clients: dict[str, Answer]  # that without any header is named ""
+    stranger: Answer | None
+
+
+def observe_cdn(target: Target, wanted: Mapping[str, Any]) -> Cdn:
     path = wanted["static"] or static_file(ask(target, wanted["page"]).body, wanted["static_prefixes"])
     clients = {"": ask(target, wanted["client_path"])}
     for name, value in CLIENT_HEADERS.items():
         clients[name] = ask(target, wanted["client_path"], headers={name: value})
-    return path, ask(target, path) if path else None, clients
+    stranger = ask(replace(target, probe_key=""), wanted["page"]) if wanted["closed"] else None
+    return Cdn(path, ask(target, path) if path else None, clients, stranger)
 
 
 def asset_faults(path: str, answer: Answer, hashed: str) -> list[str]:
@@ -181,24 +195,26 @@ def asset_faults(path: str, answer: Answer, hashed: str) -> list[str]:
     return faults
 
 
-def judge_cdn(seen: tuple[str, Answer | None, dict[str, Answer]], wanted: Mapping[str, Any], command: str) -> Control:
-    path, asset, clients = seen
+def judge_cdn(seen: Cdn, wanted: Mapping[str, Any], command: str) -> Control:
     checks = []
-    if asset is not None:
-        faults = asset_faults(path, asset, wanted["hashed_assets"])
+    if seen.asset is not None:
+        faults = asset_faults(seen.path, seen.asset, wanted["hashed_assets"])
         kept = f"200, public, immutable, for {LONGEST_AGE} s at least, without a cookie"
-        checks.append(Check(f"static file {path}", kept, "; ".join(faults) or "as wanted", not faults))
+        checks.append(Check(f"static file {seen.path}", kept, "; ".join(faults) or "as wanted", not faults))
     elif wanted["static_prefixes"]:
         checks.append(Check("static file", "one that the page refers to", "none: name one with `static`", False))
-    honest = clients[""]
+    honest = seen.clients[""]
     known = honest.body.strip() if honest.status == 200 else ""
     checks.append(Check("address of the client", "known to the server", known or str(honest), bool(known)))
-    for name, answer in clients.items():
+    for name, answer in seen.clients.items():
         if name:
             believed = answer.body.strip() if answer.status == 200 else str(answer)
             checks.append(
                 Check(f"{name}: {FORGED_ADDRESS}", f"not believed: {known}", believed, believed == known != "")
             )
+    if seen.stranger is not None:
+        refused = seen.stranger.status == 403
+        checks.append(Check("who comes around the proxies", "refused with 403", str(seen.stranger), refused))
     return judged("edge.cdn", "quick", checks, command=command, remediation=REMEDIATION)
 
 
@@ -206,11 +222,10 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **TARGET_SPEC,
+            **PAGES_SPEC,
             "allowed_origins": {"type": "list", "elements": "str", "default": []},
             "exempt_prefixes": {"type": "list", "elements": "str", "default": []},
-            "page": {"type": "str", "default": "/"},
-            "static": {"type": "str", "default": ""},
-            "static_prefixes": {"type": "list", "elements": "str", "default": ["/static/", "/_next/static/"]},
+            "closed": {"type": "bool", "default": False},
             "hashed_assets": {"type": "str", "required": True},
             "client_path": {"type": "str", "default": "/.well-known/airworthy/client"},
         },

@@ -13,13 +13,18 @@ author: the airworthy.stack maintainers (@airworthy)
 description:
   - Proves the control C(edge.https). It connects like any client, so it belongs on the controller or another host
     (C(delegate_to)), not on the server itself.
-  - The certificate is verified with its chain and name. TLS 1.2, TLS 1.3 and HTTP/2 must be offered. Older protocols
-    and weak cipher suites are really offered to the server, in handshakes made by hand, and must be refused.
+  - The certificate is verified with its chain and name. HTTP/2 and the protocols of O(profile) must be offered. Older
+    protocols and weak cipher suites are really offered to the server, in handshakes made by hand, and must be refused.
   - Plain HTTP must redirect to HTTPS on the same host, and the answer over HTTPS must carry
     C(Strict-Transport-Security).
 extends_documentation_fragment:
   - airworthy.stack.edge
 options:
+  profile:
+    description: Mozilla's profile of TLS. With V(modern), TLS 1.2 must be refused, too.
+    type: str
+    choices: [intermediate, modern]
+    default: intermediate
   minimum_days:
     description: The fewest days for which the certificate must still be valid.
     type: int
@@ -98,6 +103,7 @@ class Observation:
     at: float
     best: Handshake
     modern: dict[str, Handshake]
+    handmade: Reply  # to an offer of TLS 1.2 with good cipher suites
     old: dict[str, Reply]
     weak: dict[str, Reply]
     stranger: Reply
@@ -145,15 +151,15 @@ def fingerprint(certificate_file: str | None) -> str:
 
 def observe(target: Target, certificate_file: str | None = None) -> Observation:
     modern = {name: shake_hands(target, version) for name, version in MODERN_VERSIONS.items()}
-    if not modern["TLS 1.2"].failure:
-        trial = greet(target, client_hello.TLS1_2, client_hello.MODERN)
-        if not trial.accepted:
-            # refusals of such messages would then prove nothing
-            raise RuntimeError(f"the server speaks TLS 1.2, but to a handmade handshake it says: {trial}")
+    handmade = greet(target, client_hello.TLS1_2, client_hello.MODERN)
+    if not modern["TLS 1.2"].failure and not handmade.accepted:
+        # refusals of such messages would then prove nothing
+        raise RuntimeError(f"the server speaks TLS 1.2, but to a handmade handshake it says: {handmade}")
     return Observation(
         at=time.time(),
         best=shake_hands(target),
         modern=modern,
+        handmade=handmade,
         old={
             client_hello.VERSIONS[version]: greet(target, version, client_hello.LEGACY)
             for version in (client_hello.SSL3, client_hello.TLS1_0, client_hello.TLS1_1)
@@ -191,10 +197,11 @@ def judge_certificate(seen: Observation, domain: str, minimum_days: int) -> list
     return checks
 
 
-def judge_protocols(seen: Observation) -> list[Check]:
-    checks = [Check(name, "offered", str(shake), not shake.failure) for name, shake in seen.modern.items()]
+def judge_protocols(seen: Observation, profile: str) -> list[Check]:
+    refused = seen.old | seen.weak | ({"TLS 1.2": seen.handmade} if profile == "modern" else {})
+    offered = {name: shake for name, shake in seen.modern.items() if name not in refused}
+    checks = [Check(name, "offered", str(shake), not shake.failure) for name, shake in offered.items()]
     checks.append(Check("HTTP/2", "h2", seen.best.alpn or seen.best.failure, seen.best.alpn == "h2"))
-    refused = seen.old | seen.weak
     checks += [Check(name, "refused", str(reply), reply.refused) for name, reply in refused.items()]
     stranger_refused = seen.stranger.refused or seen.stranger.alert == 112
     checks.append(Check(f"TLS for {STRANGER}", "refused", str(seen.stranger), stranger_refused))
@@ -235,7 +242,7 @@ def command(target: Target) -> str:
 def judge(seen: Observation, target: Target, wanted: dict[str, Any]) -> Control:
     checks = [
         *judge_certificate(seen, target.domain, wanted["minimum_days"]),
-        *judge_protocols(seen),
+        *judge_protocols(seen, wanted["profile"]),
         *judge_http(seen, target, wanted["minimum_hsts_age"]),
     ]
     return judged("edge.https", "quick", checks, command=command(target), remediation=REMEDIATION)
@@ -245,6 +252,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **TARGET_SPEC,
+            "profile": {"type": "str", "choices": ["intermediate", "modern"], "default": "intermediate"},
             "minimum_days": {"type": "int", "default": 14},
             "minimum_hsts_age": {"type": "int", "default": 31536000},
             "certificate_file": {"type": "path"},

@@ -37,10 +37,6 @@ options:
     description: Where the application takes a sign-in as JSON; two that are wrong are sent. Empty to leave it out.
     type: str
     default: ""
-  probe_key:
-    description: What lets a request choose the client that it is counted for, so that no attempt to sign in is used up.
-    type: str
-    default: ""
   max_body_mb:
     description: The largest request body that is accepted, in MiB. A larger one is announced, but not sent.
     type: int
@@ -82,7 +78,6 @@ from ansible_collections.airworthy.stack.plugins.module_utils.control import (
     run_probes,
 )
 from ansible_collections.airworthy.stack.plugins.module_utils.web_client import TARGET_SPEC, Answer, Target, ask
-from ansible_collections.airworthy.stack.plugins.module_utils.web_probe import new_client
 
 REMEDIATION = {
     "block": "ansible-playbook site.yml --tags nginx; an ordinary request that is refused: nginx_waf_exclusions",
@@ -167,7 +162,7 @@ def attacks(wanted: Mapping[str, Any]) -> dict[str, Request]:
 
 
 def observe(target: Target, wanted: Mapping[str, Any]) -> tuple[list[Attack], list[Ordinary]]:
-    page, who = wanted["page"], new_client(wanted["probe_key"])
+    page, who = wanted["page"], target.new_client()
     hostile = [Attack(name, request.send(target, who)) for name, request in attacks(wanted).items()]
     plain = Request(query(page, "airworthy")).send(target, who)
     ordinary = [
@@ -216,7 +211,6 @@ def main() -> None:
             "page": {"type": "str", "default": "/"},
             "api": {"type": "str", "default": ""},
             "sign_in": {"type": "str", "default": ""},
-            "probe_key": {"type": "str", "default": "", "no_log": True},
             "max_body_mb": {"type": "int", "default": 10},
         },
         supports_check_mode=True,

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from . import ranges, rules_database, rules_environment, rules_waf, shapes, waivers
+from . import ranges, rules_database, rules_edge, rules_environment, rules_waf, shapes, waivers
 
 Values = Mapping[str, Any]
 Rule = Callable[[Values], Iterable[str]]
@@ -45,7 +45,8 @@ SHAPES: dict[str, Callable[[str], str | None]] = {
     "nginx_api_prefixes": shapes.path_prefix,
     "nginx_auth_prefixes": shapes.path_prefix,
     "nginx_cors_allowed_headers": shapes.token,
-    "nginx_cors_allowed_origins": shapes.origin,
+    "nginx_cors_allowed_origins": shapes.allowed_origin,
+    "nginx_cors_exposed_headers": shapes.token,
     "nginx_csrf_exempt_prefixes": shapes.path_prefix,
     "nginx_hashed_assets": shapes.regular_expression,
     "nginx_headers_from_app": shapes.token,
@@ -157,26 +158,6 @@ def instances_end_below_the_last_port(values: Values) -> Iterator[str]:
         yield f"airworthy_app_port is {first}, and the last of {instances} instances has {last}; write a lower port"
 
 
-def credentials_have_origins(values: Values) -> Iterator[str]:
-    """Cookies for nobody: the list of origins was forgotten."""
-    if values.get("nginx_cors_allow_credentials") and values.get("nginx_cors_allowed_origins") == []:
-        yield "nginx_cors_allow_credentials is true without nginx_cors_allowed_origins; list origins, or write false"
-
-
-def prefixes_lead_one_way(values: Values) -> Iterator[str]:
-    """The web server refuses a path that is static and limited at once."""
-    for name in ("nginx_api_prefixes", "nginx_auth_prefixes"):
-        for prefix in set(values.get(name) or ()) & set(values.get("nginx_static_prefixes") or ()):
-            yield f"{name} has {prefix!r}, and so has nginx_static_prefixes; write it in one of them"
-
-
-def sign_in_is_counted(values: Values) -> Iterator[str]:
-    """The audit tries to sign in where the attempts are said to be counted."""
-    path, prefixes = values.get("nginx_probe_auth"), values.get("nginx_auth_prefixes")
-    if path and prefixes is not None and not path.startswith(tuple(prefixes)):
-        yield f"nginx_probe_auth is {path!r}, which is below none of nginx_auth_prefixes; add its prefix"
-
-
 def secrets_stay_out_of_the_inventory(values: Values) -> Iterator[str]:
     """Ansible reads every file beneath an inventory directory as inventory: it would print secrets as hosts."""
     directory = str(values.get("airworthy_secrets_dir") or "").rstrip("/") + "/"
@@ -205,12 +186,10 @@ RULES: tuple[Rule, ...] = (
     numbers_are_in_range,
     ports_differ,
     instances_end_below_the_last_port,
-    credentials_have_origins,
-    prefixes_lead_one_way,
-    sign_in_is_counted,
     secrets_stay_out_of_the_inventory,
     waivers_are_complete,
     *rules_database.RULES,
+    *rules_edge.RULES,
     *rules_waf.RULES,
 )
 

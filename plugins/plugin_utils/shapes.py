@@ -7,6 +7,8 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
+from . import cdn
+
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 EMAIL = re.compile(r"[^@\s<>,;:\"()]+@[^@\s]+")
 # What PostgreSQL takes unquoted, so that it reads the same in every tool.
@@ -79,6 +81,19 @@ def origin(text: str) -> str | None:
     if not is_address(parts.hostname) and parts.hostname != "localhost" and (wrong := domain(parts.hostname)):
         return wrong
     return None
+
+
+def allowed_origin(text: str) -> str | None:
+    """An origin, or a pattern whose `*` stands for one label of a host, or for a part of it."""
+    if "*" not in text or text == "*":
+        return origin(text)
+    scheme, _separator, rest = text.partition("://")
+    label, _dot, domain_and_port = rest.partition(".")
+    if "*" in domain_and_port or "*" in scheme or label.count("*") > 1:
+        return "let * stand once, to the left of a domain, as in https://pr-*.preview.example.org"
+    if wrong := origin(f"{scheme}://{domain_and_port}"):
+        return f"what follows the first dot is no domain of yours: {wrong}"
+    return origin(text.replace("*", "x"))
 
 
 def identifier(text: str) -> str | None:
@@ -164,8 +179,10 @@ def path_prefix(text: str) -> str | None:
 
 def proxy_network(text: str) -> str | None:
     """Whose word is taken for who the client is."""
+    if text in cdn.NETWORKS:
+        return None
     if wrong := network(text):
-        return wrong
+        return f"{wrong}, or one of {', '.join(cdn.NETWORKS)}"
     if ipaddress.ip_network(text).prefixlen < 8:
         return "that is nearly everybody: write the networks of the proxies alone, as in 198.51.100.0/24"
     return None

@@ -93,7 +93,7 @@ def test_defaults_are_valid(role: str) -> None:
 
 
 def test_ranges_and_shapes_are_of_variables_that_exist() -> None:
-    known = {name for role in NAMES for name in options(role)}
+    known = {path for role in NAMES for path, spec in every_option(options(role))}
     assert set(ranges.BY_NAME) <= known
     assert set(rules.SHAPES) <= known
     required = {name for role in NAMES for name, spec in options(role).items() if spec.get("required")}

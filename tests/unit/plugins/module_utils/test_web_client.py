@@ -78,3 +78,12 @@ def test_the_command_asks_the_same() -> None:
         "curl -sS -i --connect-to ::192.0.2.1:443 --cacert /pki/ca.crt -H 'Origin: null' 'https://app.example.org/a b'"
     )
     assert Target(DOMAIN, DOMAIN).curl("/", secure=False) == "curl -sS -i http://app.example.org/"
+
+
+def test_each_audit_is_one_client_and_may_be_others() -> None:
+    nobody, known = Target("app.example.org", "192.0.2.1"), Target("app.example.org", "192.0.2.1", probe_key="key")
+    assert nobody.credentials() == nobody.new_client() == {}
+    assert known.credentials() == known.credentials()
+    assert known.credentials()["X-Airworthy-Probe"].startswith("key.")
+    clients = (known.credentials(), known.new_client(), known.new_client())
+    assert len({client["X-Airworthy-Probe"] for client in clients}) == 3

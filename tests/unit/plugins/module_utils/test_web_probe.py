@@ -16,6 +16,18 @@ def test_no_foreign_origin_is_an_allowed_one() -> None:
     assert f"{OWN}:444" in foreign
 
 
+def test_whom_a_pattern_does_not_stand_for() -> None:
+    pattern = "https://pr-*.preview.example.org:8443"
+    assert web_probe.sample_origin(pattern) == "https://pr-airworthy.preview.example.org:8443"
+    assert {
+        "https://evil.pr-airworthy.preview.example.org:8443",
+        "https://preview.example.org:8443",
+        "https://pr-airworthyxpreview.example.org:8443",
+        "https://pr-airworthy.preview.example.org:8444",
+        "http://pr-airworthy.preview.example.org:8443",
+    } <= set(web_probe.foreign_origins([pattern]))
+
+
 @pytest.mark.parametrize(
     ("page", "found"),
     [
@@ -31,10 +43,3 @@ def test_the_first_static_file_of_a_page(page: str, found: str) -> None:
 
 def test_without_prefixes_nothing_is_static() -> None:
     assert web_probe.static_file('<script src="/static/client.0123.js">', []) == ""
-
-
-def test_each_client_is_a_new_one() -> None:
-    assert web_probe.new_client("") == {}
-    first, second = web_probe.new_client("key"), web_probe.new_client("key")
-    assert first != second
-    assert first["X-Airworthy-Probe"].startswith("key.")

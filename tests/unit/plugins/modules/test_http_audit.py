@@ -28,11 +28,16 @@ WANTED: dict[str, Any] = {
     "failing": "/canary",
     "revision": "abc123",
     "revision_path": "/revision",
+    "max_body_mb": 10,
+}
+POLICY: dict[str, Any] = {
+    "path": "/",
     "allowed_origins": [ORIGIN],
     "allowed_methods": ["GET", "PUT"],
     "allowed_headers": ["Content-Type"],
+    "exposed_headers": ["X-Request-Id"],
     "allow_credentials": True,
-    "max_body_mb": 10,
+    "max_age": 600,
 }
 HEADERS = (*WANTED["security_headers"].items(), ("Strict-Transport-Security", "max-age=63072000"), ("Server", "nginx"))
 
@@ -81,6 +86,25 @@ def test_a_header_that_the_application_chooses(policy: list[str], found: list[st
     assert http_audit.deviations(Answer(200, changed("Content-Security-Policy", *policy)), True, wanted) == found
 
 
+NONCE = "0123456789abcdef" * 2
+
+
+@pytest.mark.parametrize(
+    ("seen", "subjects"),
+    [
+        ([NONCE, NONCE[::-1]], []),
+        ([NONCE, NONCE], ["nonce of Content-Security-Policy"]),
+        (["", NONCE], ["page /"]),
+        (["short", NONCE], ["page /"]),
+    ],
+)
+def test_a_nonce_is_another_one_each_time(seen: list[str], subjects: list[str]) -> None:
+    wanted = {**WANTED, "security_headers": {"Content-Security-Policy": "script-src 'self' 'nonce-$request_id'"}}
+    headers = [changed("Content-Security-Policy", f"script-src 'self' 'nonce-{nonce}'") for nonce in seen]
+    answers = [(Sample("page", "/", (200,)), Answer(200, each)) for each in headers]
+    assert list(failing(http_audit.judge_headers((answers, None), wanted, ""))) == subjects
+
+
 @pytest.mark.parametrize(
     ("page", "prefixes", "found"),
     [
@@ -111,8 +135,14 @@ def test_a_wrong_answer_fails(sample: Sample, answer: Answer, revision: Answer, 
 
 # --- edge.cors
 
-ALLOWED = (("Access-Control-Allow-Origin", ORIGIN), ("Access-Control-Allow-Credentials", "true"), ("Vary", "Origin"))
-PREFLIGHT = (*ALLOWED, ("Access-Control-Allow-Methods", "GET, PUT"), ("Access-Control-Allow-Headers", "content-type"))
+ANY = (("Access-Control-Allow-Origin", ORIGIN), ("Access-Control-Allow-Credentials", "true"), ("Vary", "Origin"))
+ALLOWED = (*ANY, ("Access-Control-Expose-Headers", "X-Request-Id"))
+PREFLIGHT = (
+    *ANY,
+    ("Access-Control-Allow-Methods", "GET, PUT"),
+    ("Access-Control-Allow-Headers", "content-type"),
+    ("Access-Control-Max-Age", "600"),
+)
 NOTHING = (("Vary", "Accept-Encoding"), ("Vary", "Origin"))
 
 
@@ -123,23 +153,26 @@ NOTHING = (("Vary", "Accept-Encoding"), ("Vary", "Origin"))
         (False, True, 200, ALLOWED[1:], 1),
         (False, True, 200, (("Access-Control-Allow-Origin", "*"), *ALLOWED[1:]), 1),
         (False, True, 200, (*ALLOWED, ALLOWED[0]), 1),
-        (False, True, 200, (ALLOWED[0], ALLOWED[2]), 1),
-        (False, True, 200, ALLOWED[:2], 1),
+        (False, True, 200, (ALLOWED[0], *ALLOWED[2:]), 1),
+        (False, True, 200, (*ALLOWED[:2], ALLOWED[3]), 1),
+        (False, True, 200, ANY, 1),
         (True, True, 204, PREFLIGHT, 0),
         (True, True, 404, PREFLIGHT, 1),
-        (True, True, 204, ALLOWED, 2),
-        (True, True, 204, (*ALLOWED, ("Access-Control-Allow-Methods", "*"), PREFLIGHT[4]), 1),
+        (True, True, 204, ANY, 3),
+        (True, True, 204, (*ANY, ("Access-Control-Allow-Methods", "*"), *PREFLIGHT[4:]), 1),
+        (True, True, 204, (*PREFLIGHT[:5], ("Access-Control-Max-Age", "86400")), 1),
         (False, False, 200, NOTHING, 0),
-        (False, False, 200, ALLOWED, 2),
+        (False, False, 200, ALLOWED, 3),
         (True, False, 204, NOTHING[:1], 1),
         (True, False, 204, (*NOTHING, ("Access-Control-Allow-Credentials", "true")), 1),
         (False, False, 0, (), 1),
     ],
 )
 def test_what_an_origin_is_told(preflight: bool, allowed: bool, status: int, headers: Any, faults: int) -> None:
-    exchange = Exchange(ORIGIN, preflight, allowed, Answer(status, headers, failure="" if status else "refused"))
-    assert len(http_audit.cors_faults(exchange, WANTED)) == faults
-    assert http_audit.judge_cors([exchange], WANTED, "curl").status == ("fail" if faults else "pass")
+    answer = Answer(status, headers, failure="" if status else "refused")
+    exchange = Exchange(ORIGIN, preflight, allowed, answer, POLICY)
+    assert len(http_audit.cors_faults(exchange)) == faults
+    assert http_audit.judge_cors([exchange], "curl").status == ("fail" if faults else "pass")
 
 
 def test_foreign_origins_look_like_the_allowed_one_and_are_not_it() -> None:
@@ -154,6 +187,16 @@ def test_foreign_origins_look_like_the_allowed_one_and_are_not_it() -> None:
         "https://admin.example.org:444",
         "http://admin.example.org",
     } <= set(foreign)
+
+
+def test_who_may_call_another_path_is_foreign_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_audit, "ask", lambda *_args, **_options: Answer(200))
+    here = {**POLICY, "allowed_origins": ["https://*.example.org"]}
+    there = {**POLICY, "allowed_origins": ["https://b.example.org", "https://*.example.net"]}
+    asked = http_audit.observe_cors(Target(DOMAIN, DOMAIN), here, [here, there])
+    foreign = {exchange.origin for exchange in asked if not exchange.allowed}
+    assert "https://airworthy.example.net" in foreign
+    assert not foreign & {"https://b.example.org", "https://airworthy.example.org"}
 
 
 # --- edge.errors
@@ -243,7 +286,7 @@ def edge(certificate: Certificate, answer: Callable[[BaseHTTPRequestHandler], Pa
 def audit(target: Target) -> dict[str, Control]:
     return {
         "edge.headers": http_audit.judge_headers(http_audit.observe_headers(target, WANTED), WANTED, ""),
-        "edge.cors": http_audit.judge_cors(http_audit.observe_cors(target, WANTED), WANTED, ""),
+        "edge.cors": http_audit.judge_cors(http_audit.observe_cors(target, POLICY, [POLICY]), ""),
         "edge.errors": http_audit.judge_errors(http_audit.observe_errors(target, WANTED), ""),
     }
 

@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Answer, Target
 from ansible_collections.airworthy.stack.plugins.modules import rate_limit_audit
+from ansible_collections.airworthy.stack.plugins.modules.rate_limit_audit import Burst
 
 WANTED: dict[str, Any] = {
     "auth": "/api/auth/sign-in",
     "auth_requests": 10,
     "auth_minutes": 15,
-    "api_prefixes": ["/api/"],
-    "api_burst": 100,
-    "probe_key": "",
+    "limited": [{"path": "/api/", "burst": 100, "probe_method": "GET"}],
 }
 SERVED = Answer(400)
 BODY = '{"error":{"message":"Too many requests","requestId":"0123"}}'
@@ -50,13 +49,15 @@ def test_attempts_to_sign_in(attempts: list[Answer], other: Answer, status: str)
         ([SERVED] * 130 + [REFUSED] * 101 + [Answer(503)], SERVED, "fail"),
         ([SERVED] * 130 + [REFUSED] * 101 + [Answer(failure="timed out")], SERVED, "fail"),
         ([SERVED] * 130 + [REFUSED] * 102, REFUSED, "fail"),
+        ([SERVED] * 130 + [REFUSED] * 101 + [Answer(429, REFUSED.headers, "<html>")], SERVED, "fail"),
+        ([SERVED] * 130 + [REFUSED] * 101 + [Answer(429, (), BODY)], SERVED, "fail"),
     ],
 )
 def test_a_burst_of_requests(answers: list[Answer], other: Answer, status: str) -> None:
-    assert rate_limit_audit.judge_api({"/api/": (answers, other)}, WANTED, "curl").status == status
+    assert rate_limit_audit.judge_api([Burst("/api/", 100, answers, other)], "curl").status == status
 
 
 def test_what_does_not_exist_is_not_applicable() -> None:
-    wanted = {**WANTED, "auth": "", "api_prefixes": []}
+    wanted = {**WANTED, "auth": "", "limited": []}
     probes = rate_limit_audit.probes_of(Target("app.example.org", "192.0.2.1"), wanted)
     assert {probe().status for probe in probes.values()} == {"not_applicable"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Answer
 from ansible_collections.airworthy.stack.plugins.modules import request_audit
-from ansible_collections.airworthy.stack.plugins.modules.request_audit import Attempt
+from ansible_collections.airworthy.stack.plugins.modules.request_audit import Attempt, Cdn
 
 OWN = "https://app.example.org"
 ADMIN = "https://admin.example.org"
@@ -96,10 +96,17 @@ def test_a_file_that_caches_may_keep(path: str, answer: Answer, found: list[str]
 )
 def test_a_claim_to_be_another_client(change: dict[str, Answer], status: str) -> None:
     clients = dict.fromkeys(("", *request_audit.CLIENT_HEADERS), HONEST) | change
-    assert request_audit.judge_cdn((ASSET, Answer(200, KEPT), clients), WANTED, "curl").status == status
+    assert request_audit.judge_cdn(Cdn(ASSET, Answer(200, KEPT), clients, None), WANTED, "curl").status == status
 
 
 def test_a_page_without_static_files_does_not_pass() -> None:
     clients = dict.fromkeys(("", *request_audit.CLIENT_HEADERS), HONEST)
-    assert request_audit.judge_cdn(("", None, clients), WANTED, "curl").status == "fail"
-    assert request_audit.judge_cdn(("", None, clients), {**WANTED, "static_prefixes": []}, "curl").status == "pass"
+    seen = Cdn("", None, clients, None)
+    assert request_audit.judge_cdn(seen, WANTED, "curl").status == "fail"
+    assert request_audit.judge_cdn(seen, {**WANTED, "static_prefixes": []}, "curl").status == "pass"
+
+
+@pytest.mark.parametrize(("answer", "status"), [(Answer(403), "pass"), (Answer(200), "fail"), (Answer(), "fail")])
+def test_a_closed_origin_serves_no_stranger(answer: Answer, status: str) -> None:
+    clients = dict.fromkeys(("", *request_audit.CLIENT_HEADERS), HONEST)
+    assert request_audit.judge_cdn(Cdn(ASSET, Answer(200, KEPT), clients, answer), WANTED, "curl").status == status

@@ -20,13 +20,14 @@ from tls_server import DOMAIN, Certificate, Page, answering, make_certificate, s
 
 pytestmark = pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")  # they are offered on purpose
 
-WANTED = {"minimum_days": 14, "minimum_hsts_age": 31536000}
+WANTED = {"profile": "intermediate", "minimum_days": 14, "minimum_hsts_age": 31536000}
 GOOD = Handshake("TLSv1.3", "TLS_AES_256_GCM_SHA384", "h2", 90 * 86400, "f" * 64)
 REFUSED = Reply(alert=40)
 SOUND = Observation(
     at=0,
     best=GOOD,
     modern={"TLS 1.2": GOOD, "TLS 1.3": GOOD},
+    handmade=Reply(suite=0xC02F),
     old={"TLS 1.0": Reply(alert=70)},
     weak={"3DES": REFUSED},
     stranger=Reply(alert=112),
@@ -52,6 +53,15 @@ def test_a_sound_observation_passes() -> None:
     control = tls_audit.judge(SOUND, Target(DOMAIN, "192.0.2.1"), WANTED)
     assert (control.status, failing(control)) == ("pass", [])
     assert "openssl s_client -connect 192.0.2.1:443 -servername app.example.org" in control.command
+
+
+@pytest.mark.parametrize(
+    ("reply", "found"),
+    [(Reply(alert=70), []), (Reply(suite=0xC02F), ["TLS 1.2"]), (Reply(failure="timed out"), ["TLS 1.2"])],
+)
+def test_the_modern_profile_is_tls_1_3_alone(reply: Reply, found: list[str]) -> None:
+    wanted = {**WANTED, "profile": "modern"}
+    assert failing(tls_audit.judge(replace(SOUND, handmade=reply), Target(DOMAIN, DOMAIN), wanted)) == found
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,12 @@ function edge.client()
   return #address == 16 and address:sub(1, 8) or address
 end
 
+-- What the log calls a client: the same all day, another one tomorrow.
+function edge.pseudonym()
+  local digest = ngx.hmac_sha1(ngx.var.edge_log_key, ngx.today() .. ngx.var.remote_addr)
+  return ngx.encode_base64(digest):sub(1, 16)
+end
+
 -- At most `requests` of a client in any `seconds`. Each takes one of as many slots for that long, and adding to a shared
 -- dictionary is atomic among the workers, so the count is exact. The dictionary does not grow: when a flood of clients has
 -- filled it, the slot that was not asked for longest makes room.
