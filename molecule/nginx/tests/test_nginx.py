@@ -14,12 +14,6 @@ from testinfra.host import Host
 CA = "/etc/airworthy/tls/ca.crt"
 
 
-@pytest.fixture
-def domain(host: Host) -> str:
-    names = host.check_output("openssl x509 -in /etc/airworthy/tls/edge.crt -noout -ext subjectAltName")
-    return re.findall(r"DNS:([^,\s]+)", names)[0]
-
-
 def curl(host: Host, domain: str, path: str, options: str = "") -> str:
     where = f"--resolve {domain}:443:127.0.0.1 --resolve {domain}:80:127.0.0.1"
     return host.check_output(f"curl -sS -i --cacert {CA} {where} {options} {path}").replace("\r", "").lower()
@@ -135,6 +129,97 @@ def test_a_form_of_another_site_never_reaches_the_application(host: Host, domain
     assert answer.startswith("http/2 403")
     last = host.check_output("tail -n 1 /var/log/nginx/access.log")
     assert json.loads(last)["upstream"] == ""
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "size", "status"),
+    [
+        ("GET", "", 0, 405),
+        ("PUT", "application/json", 2, 405),
+        ("POST", "text/html", 2, 415),
+        ("POST", "application/jsonx", 2, 415),
+        ("POST", "", 2, 415),
+        ("POST", "Application/JSON; charset=utf-8", 2, 404),
+        ("POST", "application/json", 1_048_577, 413),
+    ],
+)
+@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+def test_a_location_serves_what_it_says_and_no_more(
+    host: Host, domain: str, version: str, method: str, kind: str, size: int, status: int
+) -> None:
+    host.check_output(f"printf '{{%{size - 2}s}}' '' >/run/body" if size else "true")
+    sent = f"--data-binary @/run/body -H 'Content-Type: {kind}'" if size else ""
+    options = f"{version} -X {method} -H 'Origin: https://{domain}' {sent}"
+    answer = curl(host, domain, f"https://{domain}/api/reports/csp", options)
+    assert answer.partition(" ")[2].startswith(str(status))
+    assert ("\nallow: post, options\n" in answer) is (status == 405)
+    assert answer.count("\ncontent-security-policy: ") == 1
+
+
+def test_a_body_of_unannounced_length_has_a_type_too(host: Host, domain: str) -> None:
+    options = f"-X POST -H 'Origin: https://{domain}' -H 'Content-Type: text/html' -H 'Transfer-Encoding: chunked' -d x"
+    answer = curl(host, domain, f"https://{domain}/api/reports/csp", f"--http1.1 {options}")
+    assert answer.startswith("http/1.1 415")
+
+
+def test_each_location_lets_its_own_origins_call(host: Host, domain: str) -> None:
+    def allowed(path: str, origin: str) -> bool:
+        answer = curl(host, domain, f"https://{domain}{path}", f"-H 'Origin: {origin}'")
+        return f"\naccess-control-allow-origin: {origin}\n" in answer
+
+    partner, preview = "https://shop.partner.example", "https://pr-7.preview.airworthy.test"
+    assert allowed("/news/x", partner), "a missing page, too, says who may read it"
+    assert not allowed("/", partner)
+    assert allowed("/", preview)
+    assert not allowed("/news/x", preview)
+
+
+def test_a_rate_of_its_own_is_counted_apart(host: Host, domain: str) -> None:
+    where = f"--cacert {CA} --interface 127.0.0.31 --resolve {domain}:443:127.0.0.1"
+    request = f"curl -sS --parallel -o /dev/null -w '%{{http_code}}\\n' {where} https://{domain}"
+    assert "429" in host.check_output(f"{request}/api/search/[1-60]").split()
+    assert host.check_output(f"{request}/api/x") == "404"
+
+
+def test_violations_of_the_policy_are_reported_where_it_says(host: Host, domain: str) -> None:
+    answer = curl(host, domain, f"https://{domain}/")
+    report = f"report-uri https://{domain}/api/reports/csp; report-to edge"
+    enforced, trial = (
+        re.findall(rf"\n{name}: (.*)\n", answer)[0]
+        for name in ("content-security-policy", "content-security-policy-report-only")
+    )
+    assert "img-src 'self' data:" in enforced
+    assert enforced.endswith(report)
+    assert trial == enforced.replace("; report-uri", "; style-src 'self'; report-uri")
+    assert f'\nreporting-endpoints: edge="https://{domain}/api/reports/csp"\n' in answer
+
+
+def test_static_files_are_sent_compressed_and_kept(host: Host, domain: str) -> None:
+    path = re.findall(r"/static/[^\"]+\.js", curl(host, domain, f"https://{domain}/"))[0]
+    sizes = {}
+    for encoding in ("br", "gzip", "identity"):
+        options = f"-H 'Accept-Encoding: {encoding}' -H 'Cookie: sid=1' -o /run/file -D -"
+        answer = curl(host, domain, f"https://{domain}{path}", options)
+        assert (f"\ncontent-encoding: {encoding}" in answer) is (encoding != "identity")
+        sizes[encoding] = host.file("/run/file").size
+    assert sizes["br"] < sizes["gzip"] < sizes["identity"]
+    assert json.loads(host.check_output("tail -n 1 /var/log/nginx/access.log"))["cache"] == "HIT"
+
+
+def test_http3_where_there_is_one(host: Host, domain: str) -> None:
+    offered = '\nalt-svc: h3=":443"; ma=86400\n' in curl(host, domain, f"https://{domain}/")
+    assert offered is (host.system_info.codename == "trixie")
+    if offered:
+        assert curl(host, domain, f"https://{domain}/", "--http3-only").startswith("http/3 200")
+
+
+def test_the_log_names_the_client_by_a_name_that_nobody_can_turn_back(host: Host, domain: str) -> None:
+    def logged(address: str) -> str:
+        curl(host, domain, f"https://{domain}/healthz", f"--interface {address}")
+        return json.loads(host.check_output("tail -n 1 /var/log/nginx/access.log"))["client"]
+
+    assert re.fullmatch(r"[A-Za-z0-9+/]{16}", logged("127.0.0.32"))
+    assert logged("127.0.0.32") == logged("127.0.0.32") != logged("127.0.0.33")
 
 
 def test_it_runs_in_a_sandbox_and_comes_back_at_boot(host: Host) -> None:
