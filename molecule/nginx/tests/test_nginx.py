@@ -299,3 +299,19 @@ def test_modsecurity_is_in_a_process_of_its_own(host: Host) -> None:
     status = host.check_output("cat /proc/$(systemctl show -P MainPID nginx-waf)/status")
     assert "NoNewPrivs:\t1" in status
     assert "CapBnd:\t0000000000000000" in status
+
+
+def test_fifty_reloads_lose_no_request(host: Host, domain: str) -> None:
+    """Visitors on many connections, while certificate, headers and upstream might change again and again."""
+    host.check_output("rm -f /run/answers /run/reloaded")
+    ask = (
+        f"curl -sS --parallel --parallel-max 20 -o /dev/null -w '%{{http_code}} %{{errormsg}}\\n' --cacert {CA} "
+        f"--resolve {domain}:443:127.0.0.1 'https://{domain}/healthz?[1-100]'"
+    )
+    visitor = f"while [ ! -e /run/reloaded ]; do {ask}; done"
+    reloads = "for n in $(seq 50); do systemctl reload nginx nginx-waf || exit; done; touch /run/reloaded"
+    host.check_output(f"({visitor}) >/run/answers 2>&1 & visitor=$!; ({reloads}); wait $visitor")
+    assert host.file("/run/reloaded").exists
+    answers = Counter(host.file("/run/answers").content_string.splitlines())
+    assert set(answers) == {"200 "}
+    assert answers["200 "] >= 500
