@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from testinfra.host import Host
@@ -12,3 +16,16 @@ from testinfra.host import Host
 def domain(host: Host) -> str:
     names = host.check_output("openssl x509 -in /etc/airworthy/tls/edge.crt -noout -ext subjectAltName")
     return re.findall(r"DNS:([^,\s]+)", names)[0]
+
+
+@pytest.fixture
+def logged(host: Host) -> Callable[[str], dict[str, Any]]:
+    """What the access log has of an answer, which it gets a moment after the client."""
+
+    def entry(answer: str) -> dict[str, Any]:
+        request = re.findall(r"(?i)\nx-request-id: (\S+)", answer)[0]
+        search = f"grep -F '\"request_id\":\"{request}\"' /var/log/nginx/access.log"
+        line: str = host.check_output(f"timeout 10 sh -c {shlex.quote(f'until {search}; do sleep 0.1; done')}")
+        return dict(json.loads(line))
+
+    return entry

@@ -7,11 +7,13 @@ import re
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from testinfra.host import Host
 
 CA = "/etc/airworthy/tls/ca.crt"
+Logged = Callable[[str], dict[str, Any]]
 SCRIPT = (Path(__file__).parent / "upstream.mjs").read_text()
 
 
@@ -61,13 +63,13 @@ def test_a_proxy_of_ours_names_the_request(ask: Callable[..., str]) -> None:
     assert "x-request-id: too short" not in ask("/echo", "--interface 127.0.0.9 -H 'X-Request-Id: too short'")
 
 
-def test_what_is_for_everybody_is_asked_for_once(ask: Callable[..., str], host: Host) -> None:
+def test_what_is_for_everybody_is_asked_for_once(ask: Callable[..., str], host: Host, logged: Logged) -> None:
     path = f"/news/{host.check_output('cat /proc/sys/kernel/random/uuid')}"
-    first = body(ask(path))
-    assert first.startswith("news ")
-    assert body(ask(path)) == first
-    last = json.loads(host.check_output("tail -n 1 /var/log/nginx/access.log"))
-    assert (last["cache"], last["upstream"]) == ("HIT", "")
+    first, second = ask(path), ask(path)
+    assert body(first).startswith("news ")
+    assert body(second) == body(first)
+    assert (logged(first)["cache"], logged(second)["cache"]) == ("MISS", "HIT")
+    assert (logged(first)["upstream"][:10], logged(second)["upstream"]) == ("127.0.0.1:", "")
 
 
 @pytest.mark.parametrize("options", ["-H 'Cookie: sid=1'", "-H 'Authorization: Bearer x'"])
@@ -105,8 +107,14 @@ def test_what_the_application_has_packed_stays_as_it_is(ask: Callable[..., str])
     assert "\ncache-control: public, max-age=31536000, immutable\n" in answer
 
 
-def test_both_instances_are_asked(ask: Callable[..., str]) -> None:
-    assert {json.loads(body(ask("/echo")))["port"] for attempt in range(12)} == {3000, 3001}
+def test_both_instances_are_asked_and_the_log_knows_which(ask: Callable[..., str], logged: Logged) -> None:
+    ports = []
+    for _attempt in range(12):
+        answer = ask("/echo")
+        ports.append(json.loads(body(answer))["port"])
+        assert logged(answer)["upstream"] == f"127.0.0.1:{ports[-1]}"
+        assert "x-airworthy-instance" not in answer
+    assert set(ports) == {3000, 3001}
 
 
 def test_a_request_is_repeated_where_that_does_no_harm(ask: Callable[..., str]) -> None:
