@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -293,6 +293,43 @@ def test_an_attack_is_refused_in_the_applications_form_and_logged_without_its_te
     assert request in log
     assert marker not in log
     assert marker not in host.check_output("journalctl --no-pager -u nginx-waf.service -n 100")
+
+
+@pytest.fixture
+def detecting(host: Host) -> Iterator[None]:
+    """The firewall only looks on. It has reloaded when only the new workers are left."""
+    rules = "/etc/nginx-waf/conf.d/modsecurity.conf"
+
+    def switch(mode: str) -> None:
+        old = host.check_output("pgrep -P $(systemctl show -P MainPID nginx-waf)").split()
+        gone = "; ".join(f"while [ -e /proc/{pid} ]; do sleep 0.1; done" for pid in old)
+        host.check_output(f"sed -i 's/^SecRuleEngine .*/SecRuleEngine {mode}/' {rules}")
+        host.check_output(f"systemctl reload nginx-waf && timeout 60 sh -c {shlex.quote(gone)}")
+
+    switch("DetectionOnly")
+    yield
+    switch("On")
+
+
+def test_a_firewall_that_looks_on_logs_what_it_would_refuse_and_not_the_answer(
+    host: Host, domain: str, detecting: None
+) -> None:
+    status, request = answers_with(host, domain, "/api/me", send_json({"text": "<script>alert(1)</script>"}))
+    assert status == 404
+    log = host.file(AUDIT_LOG).content_string
+    record = log[log.index(request) :]
+    assert "rules 941100" in record
+    assert "Not found" not in record
+
+
+def test_logs_are_rotated_and_written_on(host: Host, domain: str, logged: Logged) -> None:
+    answers_with(host, domain, "/", "-G --data-urlencode 'q=<script>alert(1)</script>'")
+    host.check_output("logrotate --force /etc/logrotate.d/nginx && logrotate --force /etc/logrotate.d/nginx-waf")
+    assert logged(curl(host, domain, f"https://{domain}/healthz"))["path"] == "/healthz"
+    assert host.file(AUDIT_LOG).size == 0
+    status, request = answers_with(host, domain, "/", "-G --data-urlencode 'q=<script>alert(1)</script>'")
+    assert status == 403
+    assert request in host.file(AUDIT_LOG).content_string
 
 
 def test_modsecurity_is_in_a_process_of_its_own(host: Host) -> None:
