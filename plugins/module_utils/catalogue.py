@@ -107,7 +107,7 @@ _EDGE = _section(
     ("edge.sessions", "Sessions are secure",
      "Secure, HttpOnly, SameSite cookies; a closed session store", "edge cache", "quick", None),
     ("edge.lb", "Load is shared between instances",
-     "one instance can die without a failed request", "edge", "deep", None),
+     "one instance can die without a failed request", "edge", "deep", "nginx"),
     ("edge.cdn", "Static assets can be cached by a CDN",
      "immutable assets, the real client's address behind trusted proxies", "edge", "quick", "nginx"),
 )
