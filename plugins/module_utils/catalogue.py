@@ -105,7 +105,7 @@ _EDGE = _section(
     ("edge.errors", "Error pages give nothing away",
      "no stack trace and no version reaches a client", "edge", "quick", "nginx"),
     ("edge.sessions", "Sessions are secure",
-     "Secure, HttpOnly, SameSite cookies; a closed session store", "edge cache", "quick", None),
+     "Secure, HttpOnly, SameSite cookies; a closed session store", "edge", "quick", "nginx"),
     ("edge.lb", "Load is shared between instances",
      "one instance can die without a failed request", "edge", "deep", "nginx"),
     ("edge.cdn", "Static assets can be cached by a CDN",
