@@ -129,7 +129,7 @@ _DATA = _section(
     ("data.backup_encrypted", "Backups are encrypted",
      "no row readable in the repository", "backup", "deep", None),
     ("data.pii", "Personal data stays out of the logs",
-     "no address, token or query string in any of them", "edge app", "deep", None),
+     "no address, token or query string in any of them", "edge", "deep", "nginx"),
     ("data.retention", "Old data is removed",
      "logs, backups and partitions no older than the policy", "database logs backup", "quick", None),
     ("data.access_log", "Access to data is recorded",

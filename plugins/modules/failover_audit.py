@@ -23,8 +23,8 @@ extends_documentation_fragment:
   - airworthy.stack.edge
 attributes:
   check_mode:
-    support: partial
-    description: Kills nothing, so nothing is proven, and the control says so.
+    support: none
+    description: In check mode nothing is killed, and the control says that it was not run.
 options:
   paths:
     description: What the users ask for, in turn, such as a page and an address of the API.
