@@ -133,7 +133,7 @@ def observe(target: Target, wanted: Mapping[str, Any]) -> Seen:
 
 def judge(seen: Seen, wanted: Mapping[str, Any], command: str) -> Control:
     readable = set(wanted["readable_cookies"])
-    names = sorted(Cookie.of(header).name for header in wanted["canary_cookies"])
+    names = sorted({Cookie.of(header).name for header in wanted["canary_cookies"]} | readable)
     checks = [of_canary(status, answer, names, readable) for status, answer in seen.canary.items()]
     checks += [of_application(what, answer, readable) for what, answer in seen.application.items()]
     control = judged("edge.sessions", "quick", checks, command=command, remediation=REMEDIATION)

@@ -84,6 +84,11 @@ def test_each_fault_is_seen_and_named(what: Seen, words: str) -> None:
     assert words in control.observed
 
 
+def test_a_readable_cookie_that_the_canary_does_not_know_is_missed() -> None:
+    wanted = {**WANTED, "readable_cookies": ["csrf_token", "theme"]}
+    assert cookie_audit.judge(seen(*SAFE), wanted, "curl").status == "fail"
+
+
 def test_each_of_many_cookies_in_one_answer_is_looked_at(tmp_path: Path) -> None:
     certificate = make_certificate(tmp_path)
 
