@@ -62,3 +62,25 @@ options:
     elements: str
     default: [/static/, /_next/static/]
 """
+
+    LIMITS = r"""
+options:
+  limited:
+    description: Where the rate of a client is limited.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Everything below it counts.
+        type: str
+        required: true
+      burst:
+        description: Requests that a client may send at once.
+        type: int
+        required: true
+      probe_method:
+        description: A method that is served there.
+        type: str
+        default: GET
+"""

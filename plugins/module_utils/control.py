@@ -20,7 +20,7 @@ from pathlib import PurePath
 from typing import Any, Literal
 
 Level = Literal["quick", "deep"]
-Status = Literal["pass", "fail", "not_applicable", "error"]
+Status = Literal["pass", "fail", "not_applicable", "not_run", "error"]
 
 # A summary names this many checks; the evidence lists all of them.
 NAMED_IN_SUMMARY = 3
@@ -100,6 +100,11 @@ def judged(
 def not_applicable(control_id: str, level: Level, reason: str, *, expected: str = "", command: str = "") -> Control:
     """What the control is about does not exist here; the reason says why."""
     return Control(control_id, level, "not_applicable", expected, reason, command=command)
+
+
+def not_run(control_id: str, level: Level, reason: str, *, command: str = "") -> Control:
+    """The probe would change something, and this run must not (check mode)."""
+    return Control(control_id, level, "not_run", "", reason, command=command)
 
 
 def error(

@@ -29,6 +29,18 @@ TARGET_SPEC: dict[str, dict[str, Any]] = {
     "probe_key": {"type": "str", "default": "", "no_log": True},
 }
 
+# Where the rate of a client is limited (the filter edge_locations says it of the edge).
+LIMITED_SPEC: dict[str, Any] = {
+    "type": "list",
+    "elements": "dict",
+    "default": [],
+    "options": {
+        "path": {"type": "str", "required": True},
+        "burst": {"type": "int", "required": True},
+        "probe_method": {"type": "str", "default": "GET"},
+    },
+}
+
 # What the argument specs of audits that look at a page and its files have in common.
 PAGES_SPEC: dict[str, dict[str, Any]] = {
     "page": {"type": "str", "default": "/"},

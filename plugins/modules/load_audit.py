@@ -72,7 +72,6 @@ figures:
   sample: {asked: 2000, answered: 2000, errors: 0, average_ms: 84.1, p95_ms: 160.2, throughput: 1180.0, seconds: 1.7}
 """
 
-import http.client
 import itertools
 import math
 import threading
@@ -84,17 +83,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.airworthy.stack.plugins.module_utils.control import Check, Control, judged
-from ansible_collections.airworthy.stack.plugins.module_utils.web_client import TARGET_SPEC, Target, describe
+from ansible_collections.airworthy.stack.plugins.module_utils.web_client import TARGET_SPEC, Target
+from ansible_collections.airworthy.stack.plugins.module_utils.web_load import Outcome, User
 
 REMEDIATION = "Read what was slow or failed in /var/log/nginx/access.log and in pg_stat_statements."
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One request: how long it took and, when it failed, how."""
-
-    seconds: float
-    failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,55 +121,6 @@ def summarise(outcomes: list[Outcome], asked: int, seconds: float) -> Figures:
         seconds=seconds,
         failures=dict(failures.most_common()),
     )
-
-
-class User:
-    """A user with one connection, which is made anew after it was lost."""
-
-    def __init__(self, target: Target) -> None:
-        self.target = target
-        host = target.url("").partition("://")[2]
-        self.headers = {"Host": host, "User-Agent": "airworthy load_audit", **target.new_client()}
-        self.connection: http.client.HTTPConnection | None = None
-
-    def ask(self, path: str) -> Outcome:
-        begun = time.monotonic()
-        try:
-            failure = self._ask(path)
-        except (OSError, http.client.HTTPException) as exception:
-            failure = describe(exception)
-        if failure:
-            self.close()
-        return Outcome(time.monotonic() - begun, failure)
-
-    def _ask(self, path: str) -> str:
-        kept_alive = self.connection is not None
-        try:
-            response = self._send(path)
-        except (ConnectionResetError, BrokenPipeError):
-            if not kept_alive:
-                raise
-            # a server may close an idle connection just when it is used again, which shows as its end (also a reset to
-            # Python), as a reset or as a broken pipe, whichever comes first; any client asks once more
-            self.close()
-            response = self._send(path)
-        response.read()
-        if response.will_close:
-            self.close()
-        return f"status {response.status}" if response.status >= 400 else ""
-
-    def _send(self, path: str) -> http.client.HTTPResponse:
-        if self.connection is None:
-            self.connection = http.client.HTTPConnection(self.target.domain)
-            self.connection.sock = self.target.open()
-            self.connection.auto_open = 0  # it would open the next one without TLS
-        self.connection.request("GET", path, headers=self.headers)
-        return self.connection.getresponse()
-
-    def close(self) -> None:
-        if self.connection is not None:
-            self.connection.close()
-        self.connection = None
 
 
 def observe(

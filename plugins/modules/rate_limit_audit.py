@@ -19,6 +19,7 @@ description:
     key, the address of the controller uses up its attempts, and is refused until they are forgotten.
 extends_documentation_fragment:
   - airworthy.stack.edge
+  - airworthy.stack.edge.limits
 options:
   auth:
     description: An address at which one signs in. C({}) is posted there. Empty when there is none.
@@ -32,24 +33,6 @@ options:
     description: Minutes for which an attempt counts.
     type: int
     default: 15
-  limited:
-    description: Where the rate of a client is limited.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      path:
-        description: Everything below it counts.
-        type: str
-        required: true
-      burst:
-        description: Requests that a client may send at once.
-        type: int
-        required: true
-      probe_method:
-        description: A method that is served there.
-        type: str
-        default: GET
 """
 
 EXAMPLES = r"""
@@ -88,7 +71,13 @@ from ansible_collections.airworthy.stack.plugins.module_utils.control import (
     not_applicable,
     run_probes,
 )
-from ansible_collections.airworthy.stack.plugins.module_utils.web_client import TARGET_SPEC, Answer, Target, ask
+from ansible_collections.airworthy.stack.plugins.module_utils.web_client import (
+    LIMITED_SPEC,
+    TARGET_SPEC,
+    Answer,
+    Target,
+    ask,
+)
 
 REMEDIATION = "ansible-playbook site.yml --tags nginx"
 
@@ -233,16 +222,7 @@ def main() -> None:
             "auth": {"type": "str", "default": ""},
             "auth_requests": {"type": "int", "default": 10},
             "auth_minutes": {"type": "int", "default": 15},
-            "limited": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "path": {"type": "str", "required": True},
-                    "burst": {"type": "int", "required": True},
-                    "probe_method": {"type": "str", "default": "GET"},
-                },
-            },
+            "limited": LIMITED_SPEC,
         },
         supports_check_mode=True,
     )

@@ -20,7 +20,7 @@ from ansible_collections.airworthy.stack.plugins.module_utils.catalogue import (
 
 # The worst first: a line of the checklist is as good as the worst of its controls.
 STATUSES = ("error", "fail", "waived", "pass", "not_applicable", "not_run", "not_yet")
-REPORTED = ("pass", "fail", "not_applicable", "error")  # what a verifying module may say
+REPORTED = ("pass", "fail", "not_applicable", "not_run", "error")  # what a verifying module may say
 HARMLESS = ("pass", "waived", "not_applicable", "not_run", "not_yet")
 
 OTHER_SECTION = "Further controls"

@@ -70,6 +70,22 @@ def test_the_log_is_json_and_keeps_no_query(host: Host, domain: str, logged: Log
     assert marker not in host.file("/var/log/nginx/access.log").content_string
 
 
+def test_a_request_that_fails_leaves_its_end_in_the_log_and_nothing_of_its_query(host: Host, domain: str) -> None:
+    marker = host.check_output("cat /proc/sys/kernel/random/uuid")
+    curl(host, domain, f"'https://{domain}/.well-known/airworthy/canary/silent?token={marker}'", f"-e https://a/{marker}")
+    entry = json.loads(host.check_output("tail -n 1 /var/log/nginx/access.log"))
+    assert (entry["status"], entry["upstream"], entry["upstream_status"]) == (502, "127.0.0.2:80", "502")
+    assert host.run(f"grep -rq {marker} /var/log/nginx").rc == 1
+
+
+def test_a_careless_cookie_becomes_a_safe_one(host: Host, domain: str) -> None:
+    inside = host.check_output("curl -sS -i http://127.0.0.2/.well-known/airworthy/canary/200")
+    outside = curl(host, domain, f"https://{domain}/.well-known/airworthy/canary/200")
+    assert "Set-Cookie: bare=1\r\n" in inside
+    assert "\nset-cookie: bare=1; secure; httponly; samesite=lax\n" in outside
+    assert "\nset-cookie: csrf_token=1; secure; samesite=lax\n" in outside
+
+
 @pytest.fixture
 def sign_in(host: Host, domain: str) -> Callable[..., Counter[str]]:
     """Try to sign in many times at once, from an address of the loopback interface; returns the statuses, counted."""

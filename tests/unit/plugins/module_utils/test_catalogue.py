@@ -31,7 +31,8 @@ PROVED_BY = {
     "pgbouncer": {"db.pool"},
     "nginx": {
         "edge.https", "edge.headers", "edge.cors", "edge.csrf", "edge.rate_auth", "edge.rate_api", "edge.input",
-        "edge.errors", "edge.cdn", "perf.response", "perf.errors", "perf.throughput",
+        "edge.errors", "edge.sessions", "edge.cdn", "edge.lb", "data.pii", "perf.response", "perf.errors",
+        "perf.throughput",
     },
     "app": {"deploy.steps", "deploy.rollback", "env.contract", "perf.memory"},
     "exporters": {"mon.exporters"},

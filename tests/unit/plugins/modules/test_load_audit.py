@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import itertools
 import socket
-import struct
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Target
+from ansible_collections.airworthy.stack.plugins.module_utils.web_load import Outcome
 from ansible_collections.airworthy.stack.plugins.modules import load_audit
-from ansible_collections.airworthy.stack.plugins.modules.load_audit import Figures, Outcome, User
+from ansible_collections.airworthy.stack.plugins.modules.load_audit import Figures
 from tls_server import DOMAIN, Page, accepting, answering, make_certificate, server_context, serving
 
 WANTED = {"users": 100, "maximum_average_ms": 1000, "maximum_error_percent": 5.0, "minimum_throughput": 10.0}
@@ -96,24 +95,6 @@ def test_an_answer_that_breaks_off_is_an_error(converse, words: str) -> None:  #
         figures = load_audit.observe(_plain(port), ["/"], users=2, requests=10, time_limit=30)
     assert figures.errors == 10
     assert all(words in failure for failure in figures.failures)
-
-
-@pytest.mark.parametrize("reset", [False, True])
-def test_a_connection_that_was_closed_while_idle_is_made_anew(reset: bool) -> None:
-    replies: Iterator[int] = itertools.count()
-
-    def once(connection: socket.socket) -> None:
-        next(replies)
-        connection.recv(4096)
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-        if reset:  # the next request is already on its way
-            connection.recv(4096)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-    with accepting(once) as port:
-        user = User(_plain(port))
-        assert [user.ask("/").failure for _ in range(3)] == ["", "", ""]
-    assert next(replies) == 3
 
 
 def test_the_time_limit_ends_the_test() -> None:

@@ -70,7 +70,7 @@ def test_a_server_that_proves_all_passes(level: str) -> None:
 
 @pytest.mark.parametrize(
     ("status", "verdict"),
-    [("pass", "pass"), ("not_applicable", "pass"), ("fail", "fail"), ("error", "fail")],
+    [("pass", "pass"), ("not_applicable", "pass"), ("not_run", "pass"), ("fail", "fail"), ("error", "fail")],
 )
 def test_one_control_decides(status: str, verdict: str) -> None:
     assert certify(complete(db_pool={"status": status})).verdict == verdict
@@ -159,7 +159,7 @@ def test_a_deep_run_wants_the_deep_control(records: list[dict[str, Any]], status
     [
         ("pass", "it is str, not a mapping"),
         ({"id": "db.pool", "status": "pass"}, "it lacks level, expected, observed"),
-        (record("db.pool", "ok"), "its status is 'ok', not one of pass, fail, not_applicable, error"),
+        (record("db.pool", "ok"), "its status is 'ok', not one of pass, fail, not_applicable, not_run, error"),
         (record("db.pool", "waived"), "its status is 'waived'"),
     ],
 )

@@ -40,7 +40,7 @@ function edge.limit(requests, seconds)
       return
     end
     if problem ~= "exists" then
-      ngx.log(ngx.CRIT, "a request could not be counted: ", problem)
+      ngx.var.edge_problem = "not counted: " .. problem
     end
     wait = math.min(wait, slots:ttl(key) or seconds)
   end
