@@ -60,6 +60,12 @@ def test_a_stranger_gets_no_answer(host: Host) -> None:
     assert plain.rc in {52, 56}  # an empty reply, or a reset
 
 
+def test_a_connection_for_one_name_is_not_for_another(host: Host, domain: str) -> None:
+    answer = curl(host, domain, f"https://{domain}/", "-H 'Host: other.example'")
+    assert answer.startswith("http/2 421")
+    assert '"this name is not served here"' in answer
+
+
 def test_the_log_is_json_and_keeps_no_query(host: Host, domain: str) -> None:
     marker = host.check_output("cat /proc/sys/kernel/random/uuid")
     options = f"-H 'Cookie: sid={marker}' -H 'Referer: https://{domain}/?token={marker}'"
