@@ -10,7 +10,7 @@ unexport ANSIBLE_CONFIG ANSIBLE_INVENTORY
 SCENARIOS := base tls postgresql pgbouncer app nginx exporters site
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down certify test lint unit sanity molecule judges bench lock clean
+.PHONY: help demo demo-down certify test lint unit sanity molecule judges bench bench-edge lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -63,6 +63,10 @@ judges: .venv/.done ## what testssl.sh, MDN's HTTP Observatory and gixy say of t
 bench: .venv/.done ## time the site, side by side with what apt alone needs
 	prepare
 	tests/bench/run
+
+bench-edge: .venv/.done ## what firewall, limits and TLS cost at the edge, side by side
+	prepare
+	tests/bench/edge
 
 lock: .venv/.done ## pin the dependencies of pyproject.toml anew
 	uv pip compile pyproject.toml --group test --group lint --group maintain --python-version 3.11 --upgrade \
