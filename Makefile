@@ -10,7 +10,7 @@ unexport ANSIBLE_CONFIG ANSIBLE_INVENTORY
 SCENARIOS := base tls postgresql pgbouncer app nginx exporters site
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down certify test lint unit sanity molecule bench lock clean
+.PHONY: help demo demo-down certify test lint unit sanity molecule judges bench bench-edge lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -53,9 +53,20 @@ molecule: .venv/.done ## every role and the site, on Debian 12 and 13
 	prepare
 	molecule test $(addprefix --scenario-name ,$(SCENARIOS))
 
+judges: .venv/.done ## what testssl.sh, MDN's HTTP Observatory and gixy say of the demo
+	prepare
+	tests/judges/run demo.airworthy.test \
+		"$$(podman inspect --format '{{.NetworkSettings.Networks.airworthy.IPAddress}}' airworthy-demo)" \
+		--ca inventories/demo/.secrets/pki/ca.crt --configuration <(podman exec airworthy-demo nginx -Tq) \
+		<(podman exec airworthy-demo nginx -Tq -e stderr -g 'user www-data;' -c /etc/nginx-waf/nginx.conf)
+
 bench: .venv/.done ## time the site, side by side with what apt alone needs
 	prepare
 	tests/bench/run
+
+bench-edge: .venv/.done ## what firewall, limits and TLS cost at the edge, side by side
+	prepare
+	tests/bench/edge
 
 lock: .venv/.done ## pin the dependencies of pyproject.toml anew
 	uv pip compile pyproject.toml --group test --group lint --group maintain --python-version 3.11 --upgrade \
@@ -64,5 +75,5 @@ lock: .venv/.done ## pin the dependencies of pyproject.toml anew
 
 clean: demo-down ## remove what any target made, the virtual environment and caches too
 	-ansible-playbook lab/destroy.yml -i molecule/inventory -e lab_keep_downloads=false
-	-podman image rm localhost/airworthy-debian:bookworm
+	-podman image rm localhost/airworthy-judges localhost/airworthy-debian:bookworm
 	rm -rf .venv .cache reports molecule/inventory/.secrets

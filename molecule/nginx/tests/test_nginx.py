@@ -62,6 +62,12 @@ def test_a_stranger_gets_no_answer(host: Host) -> None:
     assert plain.rc in {52, 56}  # an empty reply, or a reset
 
 
+def test_a_connection_for_one_name_is_not_for_another(host: Host, domain: str) -> None:
+    answer = curl(host, domain, f"https://{domain}/", "-H 'Host: other.example'")
+    assert answer.startswith("http/2 421")
+    assert '"this name is not served here"' in answer
+
+
 def test_the_log_is_json_and_keeps_no_query(host: Host, domain: str, logged: Logged) -> None:
     marker = host.check_output("cat /proc/sys/kernel/random/uuid")
     options = f"-H 'Cookie: sid={marker}' -H 'Referer: https://{domain}/?token={marker}'"
@@ -70,10 +76,12 @@ def test_the_log_is_json_and_keeps_no_query(host: Host, domain: str, logged: Log
     assert marker not in host.file("/var/log/nginx/access.log").content_string
 
 
-def test_a_request_that_fails_leaves_its_end_in_the_log_and_nothing_of_its_query(host: Host, domain: str) -> None:
+def test_a_request_that_fails_leaves_its_end_in_the_log_and_nothing_of_its_query(
+    host: Host, domain: str, logged: Logged
+) -> None:
     marker = host.check_output("cat /proc/sys/kernel/random/uuid")
-    curl(host, domain, f"'https://{domain}/.well-known/airworthy/canary/silent?token={marker}'", f"-e https://a/{marker}")
-    entry = json.loads(host.check_output("tail -n 1 /var/log/nginx/access.log"))
+    path = f"'https://{domain}/.well-known/airworthy/canary/silent?token={marker}'"
+    entry = logged(curl(host, domain, path, f"-e https://a/{marker}"))
     assert (entry["status"], entry["upstream"], entry["upstream_status"]) == (502, "127.0.0.2:80", "502")
     assert host.run(f"grep -rq {marker} /var/log/nginx").rc == 1
 
