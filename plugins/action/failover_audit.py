@@ -20,6 +20,7 @@ ARGUMENTS = {
     "paths": {"type": "list", "elements": "str", "default": ["/"]},
     "instances": {"type": "list", "elements": "dict", "required": True, "options": INSTANCE},
     "total": {"type": "int"},
+    "sticky": {"type": "bool", "default": False},
     "users": {"type": "int", "default": 10},
     "time_limit": {"type": "int", "default": 45},
 }
@@ -59,7 +60,7 @@ class ActionModule(ActionBase):
             over = time.monotonic()
             load.wait_for_more(rounds, patience)
         fall = failover.Fall(ordered, over, seen["before"], seen["after"], seen["seconds"])
-        return failover.judge(total, answers, fall, load.requests)
+        return failover.judge(total, answers, fall, load.requests, options["sticky"])
 
     def _kill(self, options: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         arguments = {name: value for name, value in options.items() if name != "probe_key"}  # a secret of the edge

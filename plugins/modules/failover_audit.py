@@ -32,7 +32,7 @@ options:
     elements: str
     default: [/]
   instances:
-    description: The instances on this host, of which the first is killed.
+    description: The instances on this host. The one that carries most of the load is killed.
     type: list
     elements: dict
     required: true
@@ -48,6 +48,10 @@ options:
   total:
     description: Instances on all hosts behind this edge. By default those of this host.
     type: int
+  sticky:
+    description: Whether the edge sends a client always to the same instance. Then the others need not carry any load.
+    type: bool
+    default: false
   users:
     description: Users at the same time.
     type: int
@@ -152,9 +156,11 @@ def is_back(instance: Instance, before: Instance) -> bool:
 
 
 def fell(instances: list[dict[str, Any]], time_limit: float, run: RunCommand) -> dict[str, Any]:
-    """Kill the first instance, if it runs, and wait until it carries a part of the load again."""
-    before = [observe(each["unit"], each["port"], run) for each in instances]
-    first, port = before[0], instances[0]["port"]
+    """Kill the busiest instance, if it runs, and wait until it carries a part of the load again. It comes first."""
+    ports = {each["unit"]: each["port"] for each in instances}
+    seen = [observe(unit, port, run) for unit, port in ports.items()]
+    before = sorted(seen, key=lambda instance: instance.connections, reverse=True)
+    first, port = before[0], ports[before[0].unit]
     after, begun = first, time.monotonic()
     if first.pid:
         run(["systemctl", "kill", "--signal=KILL", "--", first.unit], check_rc=True)
@@ -174,6 +180,7 @@ def main() -> None:
             "paths": {"type": "list", "elements": "str", "default": ["/"]},
             "instances": {"type": "list", "elements": "dict", "required": True, "options": instance},
             "total": {"type": "int"},
+            "sticky": {"type": "bool", "default": False},
             "users": {"type": "int", "default": 10},
             "time_limit": {"type": "int", "default": 45},
         }

@@ -38,13 +38,19 @@ def site_is_well(answers: Mapping[str, Answer]) -> list[Check]:
     ]
 
 
-def judge(total: int, answers: Mapping[str, Answer], fall: Fall | None, requests: Sequence[Request]) -> Control:
-    """Without a fall, what stood against it is what fails."""
+def judge(
+    total: int,
+    answers: Mapping[str, Answer],
+    fall: Fall | None,
+    requests: Sequence[Request],
+    sticky: bool = False,
+) -> Control:
+    """Without a fall, what stood against it is what fails. Of instances with sticky clients, one carries the load."""
     checks = [enough_instances(total)]
     if fall is None:
         checks += site_is_well(answers)
     else:
-        checks += [carries(instance) for instance in fall.before]
+        checks += [carries(instance) for instance in fall.before[: 1 if sticky else None]]
         checks.append(came_back(fall))
         checks += [unnoticed(path, answer.status, fall, requests) for path, answer in answers.items()]
     command = "systemctl kill --signal=KILL app@3000.service; tail -f /var/log/nginx/access.log"

@@ -45,7 +45,7 @@ class Systemd:
 
 @pytest.fixture(autouse=True)
 def connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(failover_audit, "connections_to", lambda port: 4)
+    monkeypatch.setattr(failover_audit, "connections_to", lambda port: 4 if port == 3000 else 3)
     monkeypatch.setattr(failover_audit, "PAUSE", 0)
 
 
@@ -54,10 +54,10 @@ def test_connections_are_those_to_the_instance() -> None:
     assert failover_audit.count_connections(TABLE, 3001) == 0
 
 
-def test_the_first_is_killed_and_watched_until_it_serves_again() -> None:
+def test_the_busiest_is_killed_and_watched_until_it_serves_again() -> None:
     gone, starting = shown(0, "a1", 0, "activating"), shown(30, "c3", 1, "activating")
     systemd = Systemd(shown(10, "a1", 0), gone, starting, shown(30, "c3", 1))
-    seen = failover_audit.fell(INSTANCES, 30, systemd)
+    seen = failover_audit.fell(INSTANCES[::-1], 30, systemd)
     assert systemd.killed == ["app@3000.service"]
     assert [instance["pid"] for instance in seen["before"]] == [10, 20]
     assert (seen["after"]["pid"], seen["after"]["restarts"], seen["after"]["connections"]) == (30, 1, 4)

@@ -78,6 +78,13 @@ def test_an_instance_without_load_is_no_load_balancing(idle: int) -> None:
     assert judge(2, ANSWERS, replace(FALL, before=before), REQUESTS).status == "fail"
 
 
+def test_clients_that_stay_with_their_instance_leave_the_others_idle() -> None:
+    before = [BEFORE, {**OTHER, "connections": 0}]
+    assert judge(2, ANSWERS, replace(FALL, before=before), REQUESTS, sticky=True).status == "pass"
+    before = [{**BEFORE, "connections": 0}, {**OTHER, "connections": 0}]
+    assert judge(2, ANSWERS, replace(FALL, before=before), REQUESTS, sticky=True).status == "fail"
+
+
 def test_a_single_instance_is_not_killed_and_fails() -> None:
     control = judge(1, ANSWERS, None, [])
     assert (control.status, control.observed) == ("fail", "1 of 3 not as expected: instances: 1")
