@@ -187,6 +187,11 @@ def covers(certificate: x509.Certificate, name: str) -> bool:
     )
 
 
+def authorities(content: bytes) -> list[x509.Certificate]:
+    """The certificates of a file in PEM format; ValueError where there is none."""
+    return x509.load_pem_x509_certificates(content)
+
+
 def parse(certificates: bytes, key: bytes) -> Pair:
     """A pair from PEM; ValueError says which of the two is unreadable, and how."""
     try:
