@@ -14,7 +14,7 @@ try:
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes as PrivateKey
-    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+    from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 except ImportError:  # ansible-core depends on it; only ansible-test imports plugins without
     pass
 
@@ -173,6 +173,15 @@ def alternatives(certificate: x509.Certificate) -> list[x509.GeneralName]:
         return list(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
     except x509.ExtensionNotFound:
         return []
+
+
+def has_responder(certificate: x509.Certificate) -> bool:
+    """Whether it names an OCSP responder, whose answers a web server staples to it."""
+    try:
+        access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    except x509.ExtensionNotFound:
+        return False
+    return any(description.access_method == AuthorityInformationAccessOID.OCSP for description in access)
 
 
 def covers(certificate: x509.Certificate, name: str) -> bool:

@@ -10,6 +10,7 @@ from testinfra.host import Host
 
 CA = "/etc/airworthy/acme/ca.crt"
 STATE = "/var/lib/airworthy/acme"
+RESPONDER = "http://127.0.0.1:14002/"
 RENEW = "systemctl start airworthy-acme.service"
 
 # Four visitors, each on a new connection for each request, while the argument is executed.
@@ -58,6 +59,30 @@ def no_ca(host: Host) -> Iterator[None]:
     )
     yield
     host.check_output("nft delete table inet away")
+
+
+@pytest.fixture
+def responder(host: Host) -> Iterator[None]:
+    """The CA answers at the address that it writes into its certificates: the one that is live is good."""
+    pebble = "curl -sS --fail --cacert /etc/pebble.crt https://localhost:15000"
+    serial = f"openssl x509 -in {STATE}/live/edge.crt -noout -serial | cut -d= -f2"
+    host.check_output(f"mkdir /run/ocsp && cd /run/ocsp && {pebble}/intermediates/0 >ca.crt")
+    host.check_output(f"cd /run/ocsp && {pebble}/intermediate-keys/0 >ca.key")
+    row = f"'V\\t991231235959Z\\t\\t%s\\tunknown\\t/CN=edge\\n' $({serial})"
+    host.check_output(f"printf {row} >/run/ocsp/index.txt")
+    host.check_output(
+        "systemd-run --collect --unit ocsp --working-directory /run/ocsp openssl ocsp -port 14002 -index index.txt "
+        "-CA ca.crt -rsigner ca.crt -rkey ca.key -ndays 1"
+    )
+    ask = f"openssl ocsp -url {RESPONDER} -issuer /run/ocsp/ca.crt -cert {STATE}/live/edge.crt -CAfile {CA} 2>&1"
+    until(host, f"{ask} | grep -q ': good'")
+    yield
+    host.check_output("systemctl stop ocsp && rm -r /run/ocsp")
+
+
+def until(host: Host, condition: str) -> None:
+    """A minute is far more than any of it takes."""
+    host.check_output("timeout 60 sh -c %s", f"until {condition}; do sleep 0.1; done")
 
 
 def served(host: Host, domain: str, show: str = "-serial") -> str:
@@ -132,3 +157,10 @@ def test_no_visitor_notices_the_renewal(host: Host, domain: str) -> None:
     assert set(seen["answers"]) == {"200"}
     assert not host.file(f"{STATE}/renew").exists
     assert len(host.file(f"{STATE}/pairs").listdir()) == 2
+
+
+def test_the_cas_word_on_the_certificate_is_stapled(host: Host, domain: str, responder: None) -> None:
+    """nginx asks for it when the first visitor comes, and does not keep that one waiting."""
+    host.check_output("systemctl reload nginx")
+    shake = f"openssl s_client -connect 127.0.0.1:443 -servername {domain} -CAfile {CA} -status </dev/null 2>&1"
+    until(host, f"{shake} | grep -q 'Cert Status: good'")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from ansible_collections.airworthy.stack.plugins.plugin_utils import pki
 from cryptography import x509
+from cryptography.x509.oid import AuthorityInformationAccessOID
 
 PROGRAM = Path(__file__).parents[3] / "roles/acme/templates/usr/local/lib/airworthy/edge_certificate.py"
 NAMES = ["app.example.org", "www.example.org"]
@@ -99,7 +100,12 @@ def test_the_request_is_for_every_name(key_type: str) -> None:
     assert alternatives.get_values_for_type(x509.DNSName) == names
 
 
-def signing(names: list[str] | None = None, key: bool = True) -> Any:
+RESPONDER = x509.AuthorityInformationAccess(
+    [x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier("http://ocsp.example/"))]
+)
+
+
+def signing(names: list[str] | None = None, key: bool = True, days: int = 90, responder: bool = False) -> Any:
     """A CA in the place of certbot, that may answer with something else than what was asked for."""
 
     def sign(directory: Path) -> None:
@@ -109,13 +115,15 @@ def signing(names: list[str] | None = None, key: bool = True) -> Any:
             (directory / "edge.crt").write_bytes((wrong / "edge.crt").read_bytes())
             return
         now = datetime.now(UTC)
-        certificate = (
+        builder = (
             x509.CertificateBuilder(CA.certificate.subject, request.subject, request.public_key(), 7)
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(days=90))
+            .not_valid_before(now - timedelta(days=180))
+            .not_valid_after(now + timedelta(days=days))
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names or NAMES]), critical=False)
-            .sign(CA.key, program.hashes.SHA256())
         )
+        if responder:
+            builder = builder.add_extension(RESPONDER, critical=False)
+        certificate = builder.sign(CA.key, program.hashes.SHA256())
         (directory / "edge.crt").write_bytes(certificate.public_bytes(program.serialization.Encoding.PEM))
 
     return sign
@@ -129,9 +137,21 @@ def test_a_new_pair_is_whole_and_private(tmp_path: Path, monkeypatch: pytest.Mon
     assert list((tmp_path / "pairs").iterdir()) == [new]
 
 
+@pytest.mark.parametrize("responder", [True, False])
+def test_stapling_goes_with_a_certificate_that_names_a_responder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, responder: bool
+) -> None:
+    monkeypatch.setattr(program, "certbot", signing(responder=responder))
+    assert (program.issue(WISH, tmp_path / "pairs") / "stapling.conf").exists() is responder
+
+
 @pytest.mark.parametrize(
     ("ca", "why"),
-    [(signing(["evil.example.org"]), "it is not for app.example.org"), (signing(key=False), "it is for another key")],
+    [
+        (signing(["evil.example.org"]), "it is not for app.example.org"),
+        (signing(key=False), "it is for another key"),
+        (signing(days=-1), "it ended on"),
+    ],
 )
 def test_a_wrong_answer_is_refused_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca: Any, why: str

@@ -2,7 +2,8 @@
 """Keeps the edge's certificate fresh by ACME. airworthy-acme.service runs this; with --due it only says why it would.
 
 certbot speaks the protocol and has a request signed; keys, pairs and their exchange are ours. nginx reads the
-link LIVE, which points to one directory with key and certificate, so that it never sees halves of two pairs.
+link LIVE, which points to one directory with key, certificate and what goes with it, so that it never sees halves of
+two pairs.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 CONFIGURATION = Path("/etc/airworthy/acme")
 STATE = Path("/var/lib/airworthy/acme")
@@ -71,6 +72,15 @@ class Pair:
     @property
     def ends(self) -> datetime:
         return in_utc(self.certificate, "not_valid_after")
+
+    @property
+    def has_responder(self) -> bool:
+        """Whether it names an OCSP responder, whose answers nginx staples to it."""
+        try:
+            access = self.certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+        except x509.ExtensionNotFound:
+            return False
+        return any(description.access_method == AuthorityInformationAccessOID.OCSP for description in access)
 
     @property
     def key_type(self) -> str:
@@ -163,8 +173,11 @@ def issue(wish: Wish, pairs: Path = PAIRS) -> Path:
         (staged / "request.pem").write_bytes(request_for(key, wish.names))
         (staged / "directory").write_text(f"{wish.directory}\n")
         certbot(staged)
-        if wrong := faults(load(staged), wish.names, datetime.now(UTC)):
+        pair = load(staged)
+        if wrong := faults(pair, wish.names, datetime.now(UTC)):
             raise Refused(f"the CA issued a certificate that does not serve: {'; '.join(wrong)}")
+        if pair.has_responder:
+            (staged / "stapling.conf").write_text("ssl_stapling on;\n")
         final = pairs / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
         staged.rename(final)
     finally:
