@@ -151,10 +151,13 @@ def test_the_old_certificate_serves_while_the_ca_is_away(host: Host, domain: str
 def test_no_visitor_notices_the_renewal(host: Host, domain: str) -> None:
     """The CA is back, and the request that it could not serve still stands."""
     assert host.file(f"{STATE}/renew").exists
+    # nginx is up some seconds before the application when the server has just booted: that is not the renewal's doing
+    until(host, f"curl -sf -o /run/answer --cacert {CA} --resolve {domain}:443:127.0.0.1 https://{domain}/healthz")
     seen = json.loads(host.check_output("python3 -c %s %s %s", VISITORS, domain, RENEW))
     assert (seen["code"], seen["failures"], seen["serials"]) == (0, [], 2)
     assert len(seen["answers"]) > 50
-    assert set(seen["answers"]) == {"200"}
+    amiss = host.run("grep healthz /var/log/nginx/access.log | grep -v '\"status\":200' | tail").stdout
+    assert set(seen["answers"]) == {"200"}, amiss
     assert not host.file(f"{STATE}/renew").exists
     assert len(host.file(f"{STATE}/pairs").listdir()) == 2
 
