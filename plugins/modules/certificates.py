@@ -116,4 +116,8 @@ certificates:
       type: str
       returned: success
       sample: it expires on 2027-12-25
+    has_responder:
+      description: Whether it names an OCSP responder; the internal CA has none.
+      type: bool
+      returned: success
 """

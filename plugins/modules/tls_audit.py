@@ -38,6 +38,10 @@ options:
       - The certificate that the server is meant to present, where the module runs. A server that was not reloaded after
         a renewal presents another one.
     type: path
+  remediation:
+    description: What to do when the control fails.
+    type: str
+    default: ansible-playbook site.yml --tags tls,nginx
 """
 
 EXAMPLES = r"""
@@ -245,7 +249,7 @@ def judge(seen: Observation, target: Target, wanted: dict[str, Any]) -> Control:
         *judge_protocols(seen, wanted["profile"]),
         *judge_http(seen, target, wanted["minimum_hsts_age"]),
     ]
-    return judged("edge.https", "quick", checks, command=command(target), remediation=REMEDIATION)
+    return judged("edge.https", "quick", checks, command=command(target), remediation=wanted["remediation"])
 
 
 def main() -> None:
@@ -256,6 +260,7 @@ def main() -> None:
             "minimum_days": {"type": "int", "default": 14},
             "minimum_hsts_age": {"type": "int", "default": 31536000},
             "certificate_file": {"type": "path"},
+            "remediation": {"type": "str", "default": REMEDIATION},
         },
         supports_check_mode=True,
     )

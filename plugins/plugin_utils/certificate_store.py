@@ -26,6 +26,7 @@ class Entry:
     private_key: str
     not_after: str
     reason: str | None  # why it was made anew
+    has_responder: bool = False
 
     def result(self) -> dict[str, object]:
         return {
@@ -34,6 +35,7 @@ class Entry:
             "not_after": self.not_after,
             "changed": self.reason is not None,
             "reason": self.reason,
+            "has_responder": self.has_responder,
         }
 
 
@@ -83,7 +85,8 @@ class CertificateStore:
         pair = read_pair(certificate_file, private_key_file, self.loader)
         if faults := pki.faults(pair, names):
             raise AnsibleError("\n".join(f"{certificate_file} {fault}" for fault in faults))
-        return Entry(certificate_file, private_key_file, pair.certificate.not_valid_after_utc.isoformat(), None)
+        not_after = pair.certificate.not_valid_after_utc.isoformat()
+        return Entry(certificate_file, private_key_file, not_after, None, pki.has_responder(pair.certificate))
 
     def _read(self, stem: str) -> pki.Pair | None:
         certificate_file, key_file = f"{stem}.crt", f"{stem}.key"

@@ -10,7 +10,7 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 
-from . import rules
+from . import pki, rules
 from .certificate_store import CertificateStore
 from .secret_store import SecretStore
 
@@ -18,7 +18,12 @@ Values = Mapping[str, Any]
 
 
 def errors(values: Values, loader: DataLoader) -> list[str]:
-    return [*_secrets(values, loader), *_edge_certificate(values, loader), *_application(values, loader)]
+    return [
+        *_secrets(values, loader),
+        *_edge_certificate(values, loader),
+        *_acme_ca(values),
+        *_application(values, loader),
+    ]
 
 
 def _secrets(values: Values, loader: DataLoader) -> Iterator[str]:
@@ -53,6 +58,20 @@ def _edge_certificate(values: Values, loader: DataLoader) -> Iterator[str]:
         CertificateStore("", loader).brought(certificate, key, names)
     except AnsibleError as error:
         yield from (f"airworthy_edge_certificate_file: {line}" for line in str(error).splitlines())
+
+
+def _acme_ca(values: Values) -> Iterator[str]:
+    """Who vouches for a private ACME service is written in a file with certificates."""
+    file = values.get("airworthy_acme_ca_file")
+    if not file or "edge" not in rules.tiers(values):
+        return
+    try:
+        with open(file, "rb") as content:
+            pki.authorities(content.read())
+    except OSError as error:
+        yield f"airworthy_acme_ca_file is {file!r}, which cannot be read ({error.strerror}); write the file of a CA"
+    except ValueError:
+        yield f"airworthy_acme_ca_file is {file!r}, which holds no certificate in PEM format; write the file of a CA"
 
 
 def _application(values: Values, loader: DataLoader) -> Iterator[str]:

@@ -14,7 +14,7 @@ try:
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes as PrivateKey
-    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+    from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 except ImportError:  # ansible-core depends on it; only ansible-test imports plugins without
     pass
 
@@ -175,6 +175,15 @@ def alternatives(certificate: x509.Certificate) -> list[x509.GeneralName]:
         return []
 
 
+def has_responder(certificate: x509.Certificate) -> bool:
+    """Whether it names an OCSP responder, whose answers a web server staples to it."""
+    try:
+        access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    except x509.ExtensionNotFound:
+        return False
+    return any(description.access_method == AuthorityInformationAccessOID.OCSP for description in access)
+
+
 def covers(certificate: x509.Certificate, name: str) -> bool:
     """As browsers see it: by alternative name, a wildcard for one label."""
     wanted = general_name(name)
@@ -185,6 +194,11 @@ def covers(certificate: x509.Certificate, name: str) -> bool:
         isinstance(has, x509.DNSName) and has.value.lower() in (name.lower(), wildcard.lower())
         for has in alternatives(certificate)
     )
+
+
+def authorities(content: bytes) -> list[x509.Certificate]:
+    """The certificates of a file in PEM format; ValueError where there is none."""
+    return x509.load_pem_x509_certificates(content)
 
 
 def parse(certificates: bytes, key: bytes) -> Pair:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from math import inf
 
 BY_NAME: dict[str, tuple[float, float]] = {
+    "acme_renew_before_days": (1, 300),
     "airworthy_app_instances": (1, 64),
     "app_health_timeout": (1, 3600),
     "app_keep_releases": (2, 100),  # the one before the one in service, to go back to

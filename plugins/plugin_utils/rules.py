@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from . import ranges, rules_database, rules_edge, rules_environment, rules_waf, shapes, waivers
+from . import ranges, rules_acme, rules_database, rules_edge, rules_environment, rules_waf, shapes, waivers
 
 Values = Mapping[str, Any]
 Rule = Callable[[Values], Iterable[str]]
@@ -27,6 +27,8 @@ ROLE_TIERS = {"app": "app", "nginx": "edge", "postgresql": "database", "pgbounce
 REQUIRED_EXAMPLES = {"airworthy_domain": "app.example.org", "airworthy_admin_email": "admin@example.org"}
 
 SHAPES: dict[str, Callable[[str], str | None]] = {
+    "airworthy_acme_ca_file": shapes.absolute_path,
+    "airworthy_acme_directory": shapes.https_address,
     "airworthy_address": shapes.address,
     "airworthy_admin_email": shapes.email,
     "airworthy_database_name": shapes.identifier,
@@ -188,6 +190,7 @@ RULES: tuple[Rule, ...] = (
     instances_end_below_the_last_port,
     secrets_stay_out_of_the_inventory,
     waivers_are_complete,
+    *rules_acme.RULES,
     *rules_database.RULES,
     *rules_edge.RULES,
     *rules_waf.RULES,

@@ -83,6 +83,20 @@ def origin(text: str) -> str | None:
     return None
 
 
+def https_address(text: str) -> str | None:
+    example = "as in https://acme-v02.api.letsencrypt.org/directory"
+    try:
+        parts = urlsplit(text)
+        wrong = parts.port == 0
+    except ValueError:
+        wrong = True
+    if wrong or not parts.hostname or re.search(r"\s", text):
+        return f"write a whole address, {example}"
+    if parts.scheme != "https":
+        return f"nobody may listen in or answer instead: write an address with https, {example}"
+    return None
+
+
 def allowed_origin(text: str) -> str | None:
     """An origin, or a pattern whose `*` stands for one label of a host, or for a part of it."""
     if "*" not in text or text == "*":

@@ -16,6 +16,7 @@ TLS = "/etc/airworthy/tls"
         ("server.key", "ssl-cert", 0o640),
         ("edge.crt", "root", 0o644),
         ("edge.key", "root", 0o600),
+        ("stapling.conf", "root", 0o644),
     ],
 )
 def test_who_may_read_what(host: Host, name: str, group: str, mode: int) -> None:
@@ -24,7 +25,8 @@ def test_who_may_read_what(host: Host, name: str, group: str, mode: int) -> None
 
 
 def test_nothing_else_lies_there(host: Host) -> None:
-    assert sorted(host.file(TLS).listdir()) == ["ca.crt", "edge.crt", "edge.key", "server.crt", "server.key"]
+    files = ["ca.crt", "edge.crt", "edge.key", "server.crt", "server.key", "stapling.conf"]
+    assert sorted(host.file(TLS).listdir()) == files
 
 
 @pytest.mark.parametrize("name", ["server", "edge"])

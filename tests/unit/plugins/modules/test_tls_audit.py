@@ -20,7 +20,7 @@ from tls_server import DOMAIN, Certificate, Page, answering, make_certificate, s
 
 pytestmark = pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")  # they are offered on purpose
 
-WANTED = {"profile": "intermediate", "minimum_days": 14, "minimum_hsts_age": 31536000}
+WANTED = {"profile": "intermediate", "minimum_days": 14, "minimum_hsts_age": 31536000, "remediation": "do this"}
 GOOD = Handshake("TLSv1.3", "TLS_AES_256_GCM_SHA384", "h2", 90 * 86400, "f" * 64)
 REFUSED = Reply(alert=40)
 SOUND = Observation(

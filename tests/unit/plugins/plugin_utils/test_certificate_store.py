@@ -123,10 +123,19 @@ def bring(directory: Path, names: tuple[str, ...]) -> tuple[str, str]:
     return str(certificate), str(key)
 
 
+def test_a_certificate_that_names_a_responder_says_so(
+    store: CertificateStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pki, "has_responder", lambda certificate: True)
+    certificate, key = bring(tmp_path, ("app.example.org",))
+    assert store.brought(certificate, key, ["app.example.org"]).result()["has_responder"]
+
+
 def test_a_certificate_that_was_brought_stays_where_it_is(store: CertificateStore, tmp_path: Path) -> None:
     certificate, key = bring(tmp_path, ("app.example.org",))
     entry = store.brought(certificate, key, ["app.example.org"])
     assert (entry.certificate, entry.private_key, entry.reason) == (certificate, key, None)
+    assert not entry.has_responder
     assert not Path(store.directory).exists()
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.airworthy.stack.plugins.plugin_utils import pki
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import AuthorityInformationAccessOID
 
 NAMES = ("web1", "app.example.org", "10.0.0.5", "fd00::5")
 SUBJECT = pki.Subject(NAMES)
@@ -172,6 +174,18 @@ def test_what_is_wrong_with_a_certificate_that_was_brought(
     assert pki.faults(leaf, ["web1"]) == [f"expired on {end}; have it renewed"]
     monkeypatch.setattr(pki, "now", lambda: now - timedelta(days=1))
     assert pki.faults(leaf, ["web1"]) == [f"is not valid before {begin}; use the one that is valid today"]
+
+
+@pytest.mark.parametrize(
+    ("method", "found"), [(AuthorityInformationAccessOID.OCSP, True), (AuthorityInformationAccessOID.CA_ISSUERS, False)]
+)
+def test_an_ocsp_responder_is_found(authority: pki.Pair, method: x509.ObjectIdentifier, found: bool) -> None:
+    address = x509.AccessDescription(method, x509.UniformResourceIdentifier("http://ca.example.org/"))
+    name, lifetime = authority.certificate.subject, timedelta(days=1)
+    builder = pki._builder(name, name, authority.key, lifetime)
+    certificate = builder.add_extension(x509.AuthorityInformationAccess([address]), critical=False)
+    assert pki.has_responder(certificate.sign(authority.key, hashes.SHA256())) is found
+    assert not pki.has_responder(authority.certificate)
 
 
 def test_a_weak_key_is_a_fault() -> None:
