@@ -375,7 +375,8 @@ def test_fifty_reloads_lose_no_request(host: Host, domain: str) -> None:
         f"--resolve {domain}:443:127.0.0.1 'https://{domain}/healthz?[1-100]'"
     )
     visitor = f"while [ ! -e /run/reloaded ]; do {ask}; done"
-    reloads = "for n in $(seq 50); do systemctl reload nginx nginx-waf || { n=failed; break; }; done; echo $n >/run/reloaded"
+    reload = "systemctl reload nginx nginx-waf || { n=failed; break; }"
+    reloads = f"for n in $(seq 50); do {reload}; done; echo $n >/run/reloaded"
     host.check_output(f"({visitor}) >/run/answers 2>/dev/null & visitor=$!; {reloads}; wait $visitor")
     assert host.file("/run/reloaded").content_string == "50\n"
     answers = Counter(host.file("/run/answers").content_string.splitlines())
