@@ -59,6 +59,7 @@ SHAPES: dict[str, Callable[[str], str | None]] = {
     "nginx_rate_exempt": shapes.network,
     "nginx_readable_cookies": shapes.token,
     "nginx_static_prefixes": shapes.path_prefix,
+    "nginx_strict_cookies": shapes.token,
     "nginx_trusted_proxies": shapes.proxy_network,
     "postgresql_extensions": shapes.extension,
     "postgresql_idle_in_transaction_timeout": shapes.duration,

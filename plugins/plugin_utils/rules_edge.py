@@ -121,6 +121,12 @@ def sign_in_is_counted(values: Values) -> Iterator[str]:
         yield f"nginx_probe_auth is {path!r}, which is below none of nginx_auth_prefixes; add its prefix"
 
 
+def cookies_are_of_one_kind(values: Values) -> Iterator[str]:
+    """Of two lines for a cookie the web server takes the first."""
+    for cookie in set(values.get("nginx_strict_cookies") or ()) & set(values.get("nginx_readable_cookies") or ()):
+        yield f"nginx_strict_cookies has {cookie!r}, and so has nginx_readable_cookies; write it in one of them"
+
+
 def closed_origin_has_proxies(values: Values) -> Iterator[str]:
     """It would serve nobody."""
     if values.get("nginx_origin_closed") and values.get("nginx_trusted_proxies") == []:
@@ -179,6 +185,7 @@ RULES = (
     credentials_have_origins,
     prefixes_lead_one_way,
     sign_in_is_counted,
+    cookies_are_of_one_kind,
     closed_origin_has_proxies,
     locations_are_understood,
 )

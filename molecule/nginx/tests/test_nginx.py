@@ -367,6 +367,36 @@ def test_modsecurity_is_in_a_process_of_its_own(host: Host) -> None:
     assert "CapBnd:\t0000000000000000" in status
 
 
+SLOW_CLIENTS = """
+import socket, ssl, sys, threading, time
+
+def dawdle(begin):
+    context = ssl.create_default_context(cafile=sys.argv[1])
+    plain = socket.create_connection(("127.0.0.1", 443))
+    connection = context.wrap_socket(plain, server_hostname=sys.argv[2], suppress_ragged_eofs=True)
+    connection.settimeout(60)
+    connection.sendall(begin.replace("HOST", sys.argv[2]).encode())
+    begun = time.monotonic()
+    try:
+        while connection.recv(4096):
+            pass
+    except ConnectionResetError:
+        pass
+    print(round(time.monotonic() - begun))
+
+head = "POST /healthz HTTP/1.1\\r\\nHost: HOST\\r\\nOrigin: https://HOST\\r\\n"
+for begin in (head, head + "Content-Length: 100\\r\\n\\r\\n{"):
+    threading.Thread(target=dawdle, args=[begin]).start()
+"""
+
+
+def test_a_client_that_dawdles_is_let_go(host: Host, domain: str) -> None:
+    """One that never ends its headers, and one that never ends its body: 15 seconds without a word are enough."""
+    seconds = host.check_output(f"timeout 90 python3 -c {shlex.quote(SLOW_CLIENTS)} {CA} {domain}").split()
+    assert len(seconds) == 2
+    assert all(14 <= int(each) <= 25 for each in seconds)
+
+
 def test_fifty_reloads_lose_no_request(host: Host, domain: str) -> None:
     """Visitors on many connections, while certificate, headers and upstream might change again and again."""
     host.check_output("rm -f /run/answers /run/reloaded")

@@ -92,6 +92,70 @@ def test_an_event_arrives_before_the_answer_ends(ask: Callable[..., str]) -> Non
     assert body(ask("/events/", "-N --max-time 3")) == "data: first\n\n"
 
 
+@pytest.mark.parametrize("path", ["/.git/config", "/.env", "/static/.htaccess", "/a/%2egit/HEAD"])
+def test_a_hidden_file_is_not_asked_for(ask: Callable[..., str], logged: Logged, path: str) -> None:
+    answer = ask(path)
+    assert answer.startswith("HTTP/2 404")
+    assert logged(answer)["upstream"] == ""
+
+
+@pytest.mark.parametrize("path", ["/.well-known/security.txt", "/a.b/c.d", "/a..b"])
+def test_a_dot_alone_hides_nothing(ask: Callable[..., str], path: str) -> None:
+    assert ask(path).startswith("HTTP/2 200")
+
+
+def test_a_cookie_is_as_strict_as_the_edge_says(ask: Callable[..., str]) -> None:
+    cookies = re.findall(r"\nset-cookie: (.*)", ask("/cookies").lower())
+    assert [set(cookie.split("; ")) for cookie in cookies] == [
+        {"session=1", "secure", "httponly", "samesite=lax"},
+        {"admin_session=1", "secure", "httponly", "samesite=strict"},
+    ]
+
+
+SECURITY = (
+    "content-security-policy",
+    "content-security-policy-report-only",
+    "cross-origin-opener-policy",
+    "cross-origin-resource-policy",
+    "permissions-policy",
+    "referrer-policy",
+    "reporting-endpoints",
+    "strict-transport-security",
+    "x-content-type-options",
+    "x-frame-options",
+)
+
+
+def security_headers(head: str) -> list[str]:
+    lines = head.partition("\n\n")[0].splitlines()[1:]
+    return sorted(line for line in lines if line.partition(":")[0] in SECURITY)
+
+
+@pytest.mark.parametrize(
+    ("status", "path", "options"),
+    [
+        (304, "/unchanged", ""),
+        (404, "/.env", ""),
+        (405, "/echo", "-X PROPFIND"),
+        (403, "/echo", "-X POST"),
+        (413, "/api/reports/x", "--http1.1 -X POST -H 'Content-Length: 2000000'"),
+        (415, "/api/reports/x", "-X POST -H 'Origin: https://{domain}' -H 'Content-Type: text/html' -d x"),
+        (429, "/api/search/[1-60]", "--parallel"),
+        (502, "/.well-known/airworthy/canary/silent", ""),
+        (200, "/static/packed.0123456789.js", ""),
+    ],
+)
+def test_the_security_headers_are_the_same_on_every_answer(
+    ask: Callable[..., str], domain: str, status: int, path: str, options: str
+) -> None:
+    page = security_headers(ask("/echo", "-o /dev/null -D -").lower())
+    assert len(page) == len(SECURITY)
+    heads = ask(path, f"-o /dev/null -D - {options.format(domain=domain)}").split("HTTP/")[1:]
+    found = [head for head in heads if head.partition(" ")[2].startswith(str(status))]
+    assert found
+    assert security_headers(found[0].lower()) == page
+
+
 def test_another_protocol_goes_through(host: Host, domain: str, upstream: None) -> None:
     request = f"GET /socket HTTP/1.1\\r\\nHost: {domain}\\r\\nConnection: Upgrade\\r\\nUpgrade: echo\\r\\n\\r\\n"
     tunnel = f"openssl s_client -quiet -connect 127.0.0.1:443 -servername {domain} -CAfile {CA}"

@@ -26,6 +26,13 @@ function answer(request, response, port) {
     broken += 1;
     return request.socket.destroy();
   }
+  if (pathname === '/unchanged') {
+    response.statusCode = 304;
+    return response.end();
+  }
+  if (pathname === '/cookies') {
+    response.setHeader('Set-Cookie', ['session=1; SameSite=None', 'admin_session=1; SameSite=Strict']);
+  }
   response.setHeader('Content-Type', 'application/json');
   return response.end(JSON.stringify({ port, broken, headers: request.headers }));
 }
