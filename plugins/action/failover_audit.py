@@ -9,21 +9,12 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.airworthy.stack.plugins.module_utils.control import Control, not_run, run_probe
-from ansible_collections.airworthy.stack.plugins.module_utils.web_client import TARGET_SPEC, Target, ask
+from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Target, ask
 from ansible_collections.airworthy.stack.plugins.module_utils.web_load import under_load
+from ansible_collections.airworthy.stack.plugins.modules.failover_audit import ARGUMENTS
 from ansible_collections.airworthy.stack.plugins.plugin_utils import failover
 
 MODULE = "airworthy.stack.failover_audit"
-INSTANCE = {"unit": {"type": "str", "required": True}, "port": {"type": "int", "required": True}}
-ARGUMENTS = {
-    **TARGET_SPEC,
-    "paths": {"type": "list", "elements": "str", "default": ["/"]},
-    "instances": {"type": "list", "elements": "dict", "required": True, "options": INSTANCE},
-    "total": {"type": "int"},
-    "sticky": {"type": "bool", "default": False},
-    "users": {"type": "int", "default": 10},
-    "time_limit": {"type": "int", "default": 45},
-}
 
 # Requests of each user for each path, before the instance is killed and after it is back.
 ROUNDS = 3

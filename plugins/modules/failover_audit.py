@@ -97,6 +97,17 @@ from ansible_collections.airworthy.stack.plugins.module_utils.web_client import 
 
 RunCommand = Callable[..., tuple[int, str, str]]
 
+INSTANCE = {"unit": {"type": "str", "required": True}, "port": {"type": "int", "required": True}}
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    **TARGET_SPEC,
+    "paths": {"type": "list", "elements": "str", "default": ["/"]},
+    "instances": {"type": "list", "elements": "dict", "required": True, "options": INSTANCE},
+    "total": {"type": "int"},
+    "sticky": {"type": "bool", "default": False},
+    "users": {"type": "int", "default": 10},
+    "time_limit": {"type": "int", "default": 45},
+}
+
 PROPERTIES = "LoadState,ActiveState,MainPID,InvocationID,NRestarts"
 ESTABLISHED = "01"
 PAUSE = 0.1
@@ -173,18 +184,7 @@ def fell(instances: list[dict[str, Any]], time_limit: float, run: RunCommand) ->
 
 
 def main() -> None:
-    instance = {"unit": {"type": "str", "required": True}, "port": {"type": "int", "required": True}}
-    module = AnsibleModule(
-        argument_spec={
-            **TARGET_SPEC,
-            "paths": {"type": "list", "elements": "str", "default": ["/"]},
-            "instances": {"type": "list", "elements": "dict", "required": True, "options": instance},
-            "total": {"type": "int"},
-            "sticky": {"type": "bool", "default": False},
-            "users": {"type": "int", "default": 10},
-            "time_limit": {"type": "int", "default": 45},
-        }
-    )
+    module = AnsibleModule(argument_spec=ARGUMENTS)
     seen = fell(module.params["instances"], module.params["time_limit"], module.run_command)
     module.exit_json(changed=seen["after"] != seen["before"][0], **seen)
 
