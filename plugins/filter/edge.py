@@ -8,16 +8,13 @@ Each filter is documented in the file of its name beside this one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.airworthy.stack.plugins.module_utils.web_probe import origin_expression
 from ansible_collections.airworthy.stack.plugins.plugin_utils.cdn import NETWORKS
 
 Entry = Mapping[str, Any]
-
-# One label of a host name: there is no dot in it, so that `*` never stands for the name of somebody else.
-LABEL = "[a-z0-9-]+"
 
 
 def edge_locations(
@@ -65,7 +62,7 @@ def edge_cors(entries: Sequence[Entry], default: Entry, page: str) -> list[dict[
 
 def origin_regex(origin: str) -> str:
     """Without its anchor it would find the origin at the beginning of a stranger's name."""
-    return LABEL.join(map(re.escape, origin.split("*"))) + r"\z"
+    return origin_expression(origin) + r"\z"
 
 
 def content_security_policy(directives: Mapping[str, Any], *changes: Mapping[str, Any], report_to: str = "") -> str:

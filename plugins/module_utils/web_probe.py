@@ -1,12 +1,18 @@
 # Copyright: the airworthy.stack maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What several audits of an edge ask for: origins that imitate others, files that a page refers to."""
+"""What several audits of an edge ask for: origins that imitate others, files that a page refers to, bursts."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
+
+from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Answer
+
+# Connections at a time: enough to be faster than the limit over a long line.
+AT_ONCE = 32
 
 
 def sample_origin(origin: str) -> str:
@@ -14,8 +20,13 @@ def sample_origin(origin: str) -> str:
     return origin.replace("*", "airworthy")
 
 
+def origin_expression(pattern: str) -> str:
+    """The regular expression of a pattern, without anchors. `*` is never a dot, lest it stand for a stranger's name."""
+    return "[a-z0-9-]+".join(map(re.escape, pattern.split("*")))
+
+
 def stands_for(pattern: str, origin: str) -> bool:
-    return bool(re.fullmatch("[a-z0-9-]+".join(map(re.escape, pattern.split("*"))), origin))
+    return bool(re.fullmatch(origin_expression(pattern), origin))
 
 
 def foreign_origins(origins: Iterable[str]) -> list[str]:
@@ -43,3 +54,10 @@ def static_file(page: str, prefixes: Iterable[str]) -> str:
     below = "|".join(re.escape(prefix) for prefix in prefixes)
     found = re.search(rf"""(?:src|href)=["']?((?:{below})[^"'\s>]+)""", page) if below else None
     return found[1] if found else ""
+
+
+def exceed(burst: int, ask: Callable[[], Answer]) -> list[Answer]:
+    """The answers to more requests at once than a limit that allows such a burst lets through."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        asked = [pool.submit(ask) for number in range(2 * burst + AT_ONCE)]
+    return [each.result() for each in asked]

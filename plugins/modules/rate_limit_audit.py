@@ -59,7 +59,6 @@ import json
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,11 +77,9 @@ from ansible_collections.airworthy.stack.plugins.module_utils.web_client import 
     Target,
     ask,
 )
+from ansible_collections.airworthy.stack.plugins.module_utils.web_probe import exceed
 
 REMEDIATION = "ansible-playbook site.yml --tags nginx"
-
-# Connections at a time: enough to be faster than the limit over a long line.
-AT_ONCE = 32
 
 
 def is_served(answer: Answer) -> bool:
@@ -159,13 +156,9 @@ def rush(target: Target, below: str, allowed: int, method: str) -> Burst:
     """Ask for nothing that exists, so that nothing changes whatever the method."""
     path, who = f"{below}airworthy-{secrets.token_hex(4)}", target.new_client()
     length = {} if method == "GET" else {"Origin": target.url(""), "Content-Length": "0"}
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        asked = [
-            pool.submit(ask, target, path, method=method, headers={**length, **who})
-            for number in range(2 * allowed + AT_ONCE)
-        ]
+    answers = exceed(allowed, lambda: ask(target, path, method=method, headers={**length, **who}))
     other = ask(target, path, method=method, headers={**length, **target.new_client()})
-    return Burst(below, allowed, [each.result() for each in asked], other)
+    return Burst(below, allowed, answers, other)
 
 
 def judge_api(bursts: list[Burst], command: str) -> Control:

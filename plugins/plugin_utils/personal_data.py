@@ -7,19 +7,17 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ansible_collections.airworthy.stack.plugins.module_utils.control import Check, Control, judged
 from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Answer, Target, ask
+from ansible_collections.airworthy.stack.plugins.module_utils.web_probe import exceed
 
 REMEDIATION = "ansible-playbook site.yml --tags nginx; what a log of the application holds is mended there"
 COMMAND = "grep -rE 'token=|password|@' /var/log/nginx /var/log/nginx-waf; journalctl --since -5min"
 KINDS = ("e-mail address", "password", "token", "cookie", "Authorization", "Referer")
-
-# Connections at a time, as in rate_limit_audit.
-AT_ONCE = 32
 
 
 def new_markers() -> dict[str, str]:
@@ -94,10 +92,8 @@ def samples(person: Person, wanted: Mapping[str, Any]) -> Iterator[Sample]:
     for limit in [limit for limit in wanted["limited"] if limit["probe_method"] == "GET"][:1]:
         client = person.target.new_client().get("X-Airworthy-Probe", "")
         path = f"{limit['path']}airworthy-{secrets.token_hex(4)}"
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            times = range(2 * limit["burst"] + AT_ONCE)
-            asked = [pool.submit(person.ask, path, X_Airworthy_Probe=client) for number in times]
-        answers = sorted((each.result() for each in asked), key=lambda answer: answer.status == 429)
+        answers = exceed(limit["burst"], partial(person.ask, path, X_Airworthy_Probe=client))
+        answers.sort(key=lambda answer: answer.status == 429)
         yield Sample("a request to the API too many", (429,), answers[-1])
 
 
