@@ -32,7 +32,9 @@ class Subject:
 
     @property
     def alternatives(self) -> list[x509.GeneralName]:
-        return [general_name(name) for name in dict.fromkeys(self.names)]
+        """An address also as a name, since some clients (pgBackRest 2.45 of Debian 12) compare it with names alone."""
+        names = [general_name(name) for name in dict.fromkeys(self.names)]
+        return names + [x509.DNSName(str(name.value)) for name in names if isinstance(name, x509.IPAddress)]
 
     @property
     def common_name(self) -> str:
@@ -155,7 +157,7 @@ def faults(pair: Pair, names: Iterable[str]) -> list[str]:
     if isinstance(pair.key, rsa.RSAPrivateKey) and pair.key.key_size < RSA_BITS:
         found.append(f"has an RSA key of {pair.key.key_size} bits; have one issued with {RSA_BITS} at least")
     if missing := [name for name in names if not covers(certificate, name)]:
-        has = ", ".join(str(name.value) for name in alternatives(certificate)) or "no names at all"
+        has = ", ".join(dict.fromkeys(str(name.value) for name in alternatives(certificate))) or "no names at all"
         found.append(f"covers {has}; it has to cover {', '.join(missing)}")
     for issued, issuer in zip((certificate, *pair.intermediates), pair.intermediates, strict=False):
         try:
