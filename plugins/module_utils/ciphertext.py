@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whether the files of a directory are encrypted, seen from their bytes alone.
 
-A mark of encryption such as OpenSSL's ``Salted__`` proves nothing, since anybody can write it. What is looked for is a text
-that is known to be in the plain data, in the bytes and in what a decompressor makes of them; the first bytes of
+A mark of encryption such as OpenSSL's ``Salted__`` proves nothing, since anybody can write it. What is looked for is a
+text that is known to be in the plain data, in the bytes and in what a decompressor makes of them; the first bytes of
 compressed files, which encrypted ones do not have; and bytes that are not as evenly distributed as noise.
 """
 

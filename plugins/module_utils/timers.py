@@ -9,7 +9,7 @@ import os
 import subprocess
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from .control import Check
 
@@ -50,7 +50,7 @@ def observe(name: str) -> Timer:
 def moment(text: str) -> float | None:
     """Of `Sun 2026-11-29 01:40:20 UTC`; empty, or `n/a`, when there is none."""
     try:
-        return datetime.strptime(text, "%a %Y-%m-%d %H:%M:%S UTC").replace(tzinfo=timezone.utc).timestamp()
+        return datetime.strptime(text, "%a %Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC).timestamp()
     except ValueError:
         return None
 

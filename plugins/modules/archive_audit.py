@@ -13,8 +13,8 @@ author: the airworthy.stack maintainers (@airworthy)
 description:
   - Proves the control C(db.backup) on the database host, from what the running server says and what pgBackRest finds in
     the repositories.
-  - At level V(deep) it writes the marker for which M(airworthy.stack.repository_audit) searches, ends the segment of the log
-    and waits until that very segment is in every repository.
+  - At level V(deep) it writes the marker for which M(airworthy.stack.repository_audit) searches, ends the segment of
+    the log and waits until that very segment is in every repository.
 extends_documentation_fragment: [airworthy.stack.attributes.reads_only]
 options:
   level:
@@ -80,7 +80,9 @@ from ansible_collections.airworthy.stack.plugins.module_utils.control import Che
 from ansible_collections.airworthy.stack.plugins.module_utils.postgresql import rows, session, value
 
 CONTROL = "db.backup"
-REMEDIATION = "ansible-playbook site.yml --tags backup; then look at journalctl -u 'airworthy-backup@*' on the repository host"
+REMEDIATION = (
+    "ansible-playbook site.yml --tags backup; then look at journalctl -u 'airworthy-backup@*' on the repository host"
+)
 # Beyond archive_timeout, a segment needs a moment to travel.
 TRAVEL = 60
 
@@ -194,10 +196,8 @@ def send(params: dict[str, Any]) -> dict[int, float | None]:
 
 
 def is_archived(stanza: str, repository: int, segment: str) -> bool:
-    listing = pgbackrest.run(
-        stanza, f"--repo={repository}", "--output=json", "--recurse", f"--filter={segment}", "repo-ls", f"archive/{stanza}"
-    )
-    return any(segment in name for name in json.loads(listing))
+    options = (f"--repo={repository}", "--output=json", "--recurse", f"--filter={segment}")
+    return any(segment in name for name in json.loads(pgbackrest.run(stanza, *options, "repo-ls", f"archive/{stanza}")))
 
 
 def examine(params: dict[str, Any]) -> Control:

@@ -12,8 +12,8 @@ version_added: "0.1.0"
 author: the airworthy.stack maintainers (@airworthy)
 description:
   - Proves the controls C(db.backup) and C(data.retention) at level V(quick), C(data.backup_encrypted) at level V(deep).
-  - That a repository is encrypted is seen from its bytes - the marker that M(airworthy.stack.archive_audit) wrote is nowhere
-    in them, nor in what decompression makes of them, and they look like noise.
+  - That a repository is encrypted is seen from its bytes - the marker that M(airworthy.stack.archive_audit) wrote is
+    nowhere in them, nor in what decompression makes of them, and they look like noise.
 extends_documentation_fragment: [airworthy.stack.attributes.reads_only]
 options:
   level:
@@ -114,7 +114,13 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.airworthy.stack.plugins.module_utils import pgbackrest
 from ansible_collections.airworthy.stack.plugins.module_utils.ciphertext import Findings, search
-from ansible_collections.airworthy.stack.plugins.module_utils.control import Check, Control, judged, not_applicable, run_probes
+from ansible_collections.airworthy.stack.plugins.module_utils.control import (
+    Check,
+    Control,
+    judged,
+    not_applicable,
+    run_probes,
+)
 from ansible_collections.airworthy.stack.plugins.module_utils.timers import Timer, judge_timers, observe_timers
 
 JOBS = Path("/var/lib/airworthy/backup/jobs.json")
@@ -178,7 +184,8 @@ def judge_retention(places: Sequence[Place], kind: str, wanted: int, now: float)
 
 def judge_vault(oldest: float | None, days: int, now: float) -> Check:
     age = 0.0 if oldest is None else (now - oldest) / DAY
-    return Check("what was removed longest ago, in the vault", f"at most {days + 1} days", f"{age:.1f} days", age <= days + 1)
+    limit = days + 1
+    return Check("what was removed longest ago, in the vault", f"at most {limit} days", f"{age:.1f} days", age <= limit)
 
 
 def judge_encryption(places: Sequence[Place], findings: Findings) -> list[Check]:
@@ -216,9 +223,8 @@ def observe_gaps(stanza: str, repository: int, info: dict[str, Any], backups: Se
 
 def observe_places(params: dict[str, Any]) -> list[Place]:
     infos = {stanza: pgbackrest.stanza_info(stanza) for stanza in params["stanzas"]}
-    return [
-        observe_place(stanza, repository, info) for stanza, info in infos.items() for repository in params["repositories"]
-    ]
+    numbers = params["repositories"]
+    return [observe_place(stanza, number, info) for stanza, info in infos.items() for number in numbers]
 
 
 def observe_vault(vault: Path) -> float | None:
@@ -257,7 +263,7 @@ def examine_encryption(params: dict[str, Any]) -> Control:
         "deep",
         judge_encryption(observe_places(params), findings),
         command=f"grep --recursive --count --text '[backrest]' {' '.join(params['directories'])} | grep -v ':0$'",
-        remediation="remove what is readable from the repository, and find out who put it there; then make a full backup",
+        remediation="remove what is readable, and find out who put it there; then make a full backup",
     )
 
 
