@@ -8,7 +8,9 @@ from role_programs import load_program
 
 program = load_program("backup/templates/repository/usr/local/lib/airworthy/backup_database.py")
 
-FINE = """stanza: app
+FINE = """2026-11-25 P00   INFO: stanza: app
+                         status: ok
+stanza: app
 status: ok
   archiveId: 17-1, total WAL checked: 3, total valid WAL: 3
 """
