@@ -12,6 +12,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 OWNER = "postgres"
+# Seconds for which an examination waits for a repository that does not answer; pgBackRest tries some times.
+PATIENCE = 5
+# With another key pgBackRest quotes what it makes of the first line of a list.
+UNDECIPHERED = "key/value found outside of section"
+WRONG_KEY = (
+    "the repository cannot be read: its key is not the one with which it was made (secret backup_cipher), or its list "
+    "of backups is damaged"
+)
 SEGMENT = re.compile(r"\b([0-9A-F]{8})([0-9A-F]{8})000000([0-9A-F]{2})-[0-9a-f]{40}")
 
 
@@ -29,9 +37,13 @@ def shown(stanza: str, *arguments: str) -> str:
 
 
 def run(stanza: str, *arguments: str, timeout: int = 120) -> str:
-    result = subprocess.run(
-        command(stanza, *arguments), capture_output=True, text=True, check=False, cwd="/", timeout=timeout
-    )
+    asked = command(stanza, f"--io-timeout={PATIENCE}", *arguments)
+    try:
+        result = subprocess.run(
+            asked, capture_output=True, text=True, errors="replace", check=False, cwd="/", timeout=timeout
+        )
+    except subprocess.TimeoutExpired as error:
+        raise PgbackrestFailed(f"pgbackrest did not end within {timeout} s") from error
     if result.returncode:
         raise PgbackrestFailed(reason(result.stdout + result.stderr) or f"pgbackrest ended with {result.returncode}")
     return result.stdout
@@ -39,6 +51,8 @@ def run(stanza: str, *arguments: str, timeout: int = 120) -> str:
 
 def reason(output: str) -> str:
     """What pgBackRest said is wrong, in one line and without time stamps."""
+    if UNDECIPHERED in output:
+        return WRONG_KEY
     lines = [line.partition("ERROR: ")[2] or line.strip() for line in output.splitlines() if line.strip()]
     return " ".join(lines[-6:])
 
@@ -52,7 +66,8 @@ def stanza_info(stanza: str) -> dict[str, Any]:
 
 def statuses(info: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
     """The status, with code and message, of each repository."""
-    return {repo["key"]: repo["status"] for repo in info.get("repo", [])}
+    found = {repo["key"]: repo["status"] for repo in info.get("repo", [])}
+    return {key: {**status, "message": reason(status["message"])} for key, status in found.items()}
 
 
 def backups(info: Mapping[str, Any], repository: int) -> list[dict[str, Any]]:

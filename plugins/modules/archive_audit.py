@@ -197,7 +197,11 @@ def send(params: dict[str, Any]) -> dict[int, float | None]:
 
 def is_archived(stanza: str, repository: int, segment: str) -> bool:
     options = (f"--repo={repository}", "--output=json", "--recurse", f"--filter={segment}")
-    return any(segment in name for name in json.loads(pgbackrest.run(stanza, *options, "repo-ls", f"archive/{stanza}")))
+    try:
+        listing = json.loads(pgbackrest.run(stanza, *options, "repo-ls", f"archive/{stanza}"))
+    except pgbackrest.PgbackrestFailed:  # it is away, and db.backup at level quick says why
+        return False
+    return any(segment in name for name in listing)
 
 
 def examine(params: dict[str, Any]) -> Control:

@@ -44,8 +44,9 @@ def info(keeper: Host) -> Callable[[], dict[str, Any]]:
 def archived(sql: Callable[[str], str]) -> Callable[..., float]:
     """End the current segment of the log, and wait until it is archived; returns the seconds."""
 
-    def wait(timeout: float = 90) -> float:
+    def wait(timeout: float = 150) -> float:
         begun = time.monotonic()
+        sql("SELECT pg_logical_emit_message(false, 'test', 'an empty segment would not end')")
         segment = sql("SELECT pg_walfile_name(pg_switch_wal())")
         while sql("SELECT coalesce(last_archived_wal, '') FROM pg_stat_archiver") < segment:
             assert time.monotonic() - begun < timeout, sql("SELECT * FROM pg_stat_archiver")

@@ -34,3 +34,10 @@ def test_a_gap_is_what_is_missing_between_others(numbers: list[int], first: int,
 def test_the_reason_is_what_pgbackrest_calls_an_error() -> None:
     output = "2026-11-25 P00  ERROR: [056]: unable to find primary cluster - cannot proceed\n  HINT: are all?\n"
     assert pgbackrest.reason(output) == "[056]: unable to find primary cluster - cannot proceed HINT: are all?"
+
+
+def test_a_wrong_key_is_called_by_its_name() -> None:
+    output = "ERROR: [029]: unable to load\n FormatError: key/value found outside of section at line 1: \ufffd\n"
+    assert "is not the one with which it was made" in pgbackrest.reason(output)
+    [status] = pgbackrest.statuses({"repo": [{"key": 1, "status": {"code": 99, "message": output}}]}).values()
+    assert status["message"] == pgbackrest.WRONG_KEY

@@ -66,7 +66,10 @@ class Place:
 
 def run(command: Sequence[str]) -> tuple[int, str]:
     """Exit code and output. The output goes on to the journal as it is."""
-    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    # with a wrong key pgBackRest quotes bytes that are no text
+    result = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="backslashreplace", check=False
+    )
     print(result.stdout, end="", flush=True)
     return result.returncode, result.stdout
 
@@ -133,6 +136,7 @@ def info(wishes: Mapping[str, Any]) -> list[dict[str, Any]]:
             place.command("--output=json", "--log-level-console=warn", "info"),
             capture_output=True,
             text=True,
+            errors="backslashreplace",
             check=False,
         )
         stanzas = json.loads(result.stdout) if result.returncode == 0 else []
