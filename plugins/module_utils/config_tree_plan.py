@@ -7,7 +7,7 @@ import os
 import shlex
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -36,7 +36,7 @@ class Tree:
     nodes: dict[str, Node] = field(repr=False)
     swap: str = "directory"
     prune: tuple[str, ...] = ()
-    validate: tuple[str, ...] = ()
+    validate: tuple[tuple[str, ...], ...] = ()  # commands, each in words
     secret: frozenset[str] = frozenset()
 
     def path(self, relative: str) -> str:
@@ -90,9 +90,31 @@ def wanted(options: dict[str, Any], rendered: Rendered, uid: Callable[[str], int
         nodes=dict(sorted(nodes.items())),
         swap=options["swap"],
         prune=tuple(options["prune"]),
-        validate=tuple(shlex.split(options["validate"] or "")),
+        validate=(tuple(shlex.split(options["validate"])),) if options["validate"] else (),
         secret=frozenset(secret),
     )
+
+
+def join_shared(trees: list[Tree]) -> list[Tree]:
+    """One tree for each shared directory, to which several parts of a role may contribute. A path is one part's."""
+    joined: list[Tree] = []
+    for tree in trees:
+        place = next((n for n, other in enumerate(joined) if other.dest == tree.dest), None)
+        if place is None or tree.swap != "files" or joined[place].swap != "files":
+            joined.append(tree)
+            continue
+        other = joined[place]
+        both = tree.nodes.keys() & other.nodes.keys()
+        if twice := sorted(path for path in both if tree.nodes[path] != other.nodes[path]):
+            raise TreeError(f"two trees both hold {tree.path(twice[0])}, and not the same")
+        joined[place] = replace(
+            other,
+            nodes=dict(sorted((other.nodes | tree.nodes).items())),
+            prune=(*other.prune, *tree.prune),
+            validate=(*other.validate, *tree.validate),
+            secret=other.secret | tree.secret,
+        )
+    return joined
 
 
 def refuse_overlaps(trees: list[Tree]) -> None:

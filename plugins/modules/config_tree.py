@@ -100,7 +100,8 @@ options:
         description:
           - V(directory) exchanges the whole directory in one atomic step. Where that is impossible (a mount point, some
             layers of overlayfs), the files are swapped one by one.
-          - V(files) swaps file by file, for directories that are shared.
+          - V(files) swaps file by file, for directories that are shared. Several trees of a task may then have the same
+            O(trees[].dest), each with files of its own.
         type: str
         choices: [directory, files]
         default: directory
@@ -248,6 +249,7 @@ from ansible_collections.airworthy.stack.plugins.module_utils.config_tree_plan i
     Plan,
     Tree,
     diffs,
+    join_shared,
     judge,
     observe,
     refuse_overlaps,
@@ -286,23 +288,27 @@ class Host:
             return UNKNOWN
 
     def validate(self, tree: Tree, stages: Stages) -> None:
+        for words in tree.validate:
+            self._run_validator(words, tree, stages)
+
+    def _run_validator(self, words: tuple[str, ...], tree: Tree, stages: Stages) -> None:
         staged = stages[tree.dest]
-        program = self.module.get_bin_path(tree.validate[0])
+        program = self.module.get_bin_path(words[0])
         if program is None:
-            self._cannot_validate(tree, f"{tree.validate[0]} is not installed")
+            self._cannot_validate(tree, f"{words[0]} is not installed")
             return
-        command = [program, *(word.replace("%s", staged) for word in tree.validate[1:])]
+        command = [program, *(word.replace("%s", staged) for word in words[1:])]
         world = self._as_if_live(stages)
-        if "%s" not in " ".join(tree.validate) and tree.dest not in world:
+        if "%s" not in " ".join(words) and tree.dest not in world:
             why = "mount namespaces are not allowed here" if os.path.isdir(tree.dest) else "it does not exist yet"
             self._cannot_validate(tree, f"without %s, {tree.dest} itself is validated, but {why}; add %s")
             return
         code, out, err = self.module.run_command([*world, *command])
         if code != 0:
-            words = "\n".join(text.strip() for text in (err, out) if text.strip())
+            said = "\n".join(text.strip() for text in (err, out) if text.strip())
             raise TreeError(
-                f"{tree.dest} is not valid, and nothing was changed: '{shlex.join(tree.validate)}' returned {code} and "
-                f"said:\n{words.replace(staged, tree.dest)}"
+                f"{tree.dest} is not valid, and nothing was changed: '{shlex.join(words)}' returned {code} and "
+                f"said:\n{said.replace(staged, tree.dest)}"
             )
 
     def _cannot_validate(self, tree: Tree, why: str) -> None:
@@ -381,6 +387,7 @@ def main(state: State | None = None) -> None:
         for tree, rendered in zip(module.params["trees"], unpack(module.params["_payload"]), strict=True):
             check_options(tree)
             trees.append(wanted(tree, rendered, host.uid, host.gid))
+        trees = join_shared(trees)
         refuse_overlaps(trees)
         plans, kept_in = converge(trees, host, state or State())
     except TreeError as error:

@@ -455,6 +455,25 @@ def test_a_tree_inside_a_shared_directory_is_no_overlap(server: Server) -> None:
     assert (server.nginx / "nginx.conf").exists()
 
 
+def test_parts_of_a_role_share_a_directory(server: Server) -> None:
+    command = "grep -q {} %s/{}"
+    trees = [
+        server.tree({name: text}, swap="files", validate=command.format(text.decode(), name))
+        for name, text in (("one.nft", b"one"), ("two.nft", b"two"))
+    ]
+    assert server.run(*trees)["changed"]
+    assert sorted(path.name for path in server.nginx.iterdir()) == ["one.nft", "two.nft"]
+    assert not server.run(*trees)["changed"]
+    trees[1] = server.tree({"two.nft": b"three"}, swap="files", validate=command.format("two", "two.nft"))
+    assert "is not valid" in server.run(*trees)["msg"]
+    assert (server.nginx / "two.nft").read_text() == "two"
+
+
+def test_a_file_of_a_shared_directory_is_in_one_tree(server: Server) -> None:
+    trees = [server.tree({"app.nft": text}, swap="files") for text in (b"one", b"two")]
+    assert "app.nft, and not the same" in server.run(*trees)["msg"]
+
+
 # Failures half-way
 
 
