@@ -1,9 +1,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Backs up a server's files with restic, and keeps the repositories in order on the host that holds them.
 
-On every server, told by files.json: run, restore-test, metrics. On the repository host, told by files_repository.json:
-sweep, check, prune, repository-metrics. A server can only add to its repository; what goes is decided on the repository
-host, and by the time at which a snapshot arrived there, since the time written in it is whatever a server says.
+On every server, told by files.json: run, restore-test, status, metrics. On the repository host, told by
+files_repository.json: sweep, check, prune, repository-metrics. A server can only add to its repository; what goes is
+decided on the repository host, and by the time at which a snapshot arrived there, since the time written in it is
+whatever a server says.
+
+    backup_files.py snapshots                          what there is to restore
+    backup_files.py restore SNAPSHOT TARGET [PATH…]    below the directory TARGET, or / itself; SNAPSHOT may be latest
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import re
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -27,7 +32,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 CONFIGURATION = Path("/etc/airworthy/backup")
 CLIENT_STATE = Path("/var/lib/airworthy/files")
@@ -38,8 +43,11 @@ INCOMPLETE = 3  # restic's status when it saved a snapshot without some of the f
 # restic goes on trying for a quarter of an hour. With such a pause between two attempts, two minutes have passed.
 LONGEST_PAUSE_SECONDS = 35
 LOCK_POLL_SECONDS = 10
+KEEP_ALL_DAYS = 2  # before the newest snapshot; one before a change and one after it are both wanted
 STRAY_HOURS = 24  # a snapshot's time and its arrival may be so far apart
 COPY_BYTES = 1 << 20
+
+Series = tuple[str, Mapping[str, str], float | None]  # name, labels, value
 
 
 class Refused(Exception):
@@ -89,7 +97,7 @@ def recorded(path: Path) -> Iterator[dict[str, Any]]:
     remember(path, **done, **result)
 
 
-def exposition(series: Iterable[tuple[str, Mapping[str, str], float | None]]) -> str:
+def exposition(series: Iterable[Series]) -> str:
     """Prometheus' text format; what is unknown is left out."""
     lines, known = [], set()
     for name, labels, value in series:
@@ -103,7 +111,7 @@ def exposition(series: Iterable[tuple[str, Mapping[str, str], float | None]]) ->
     return "\n".join(lines) + "\n"
 
 
-def publish(name: str, series: Iterable[tuple[str, Mapping[str, str], float | None]]) -> None:
+def publish(name: str, series: Iterable[Series]) -> None:
     if COLLECTOR.is_dir():  # where there are no exporters, nobody asks
         write_atomically(COLLECTOR / name, exposition(series), 0o644)
 
@@ -123,12 +131,12 @@ def alone(state: Path) -> Iterator[None]:
 # --- restic ---
 
 EXPLANATIONS = (
-    ("wrong password or no key found", "the repository's key does not open it: is {password_file} that of another one?"),
-    ("401", "the repository host does not know this server by the name and password in files_repository"),
+    ("wrong password or no key found", "the key does not open the repository: is {password_file} that of another one?"),
+    ("401", "the repository host does not know this server by the name and password in files_location"),
     ("no space left on device|file too big for remaining", "the disk of the repository is full"),
     (r"\b(500|507)\b", "the repository host could not store it: its disk is full, or fails; its journal says which"),
     (r"\b403\b", "the repository host refuses that: it only lets this server add to its own repository"),
-    (r"x509|tls: |certificate", "the TLS certificates of the two do not fit: ansible-playbook site.yml --tags tls,backup"),
+    (r"x509|tls: |certificate", "the certificates of the two do not fit: ansible-playbook site.yml --tags tls,backup"),
     ("connection refused|no such host|no route|i/o timeout|deadline exceeded", "the repository host cannot be reached"),
     ("INTERNAL_ERROR|EOF|context canceled", "the server on the repository host does not answer as it should"),
     ("already locked", "somebody else holds a lock on the repository, and did not let go of it"),
@@ -175,7 +183,7 @@ class Repository:
         lines: list[str] = []
         errors: list[str] = []
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            assert process.stdout and process.stderr
+            output, complaints = cast(IO[str], process.stdout), cast(IO[str], process.stderr)
 
             def listen(stream: Iterable[str]) -> None:
                 for line in stream:
@@ -183,9 +191,9 @@ class Repository:
                     if pause_announced(line) > LONGEST_PAUSE_SECONDS:
                         process.send_signal(signal.SIGINT)
 
-            listener = threading.Thread(target=listen, args=(process.stderr,), daemon=True)
+            listener = threading.Thread(target=listen, args=(complaints,), daemon=True)
             listener.start()
-            for line in process.stdout:
+            for line in output:
                 (each or lines.append)(line)
             listener.join()
         return Answer(process.returncode, lines, "".join(errors))
@@ -229,6 +237,7 @@ class Client:
     sample_files: int = 20
     sample_bytes: int = 64 << 20
     lock_wait_seconds: float = 2400
+    host_wait_seconds: float = 60
 
 
 def load_client() -> Client:
@@ -238,13 +247,33 @@ def load_client() -> Client:
 @contextmanager
 def remote(client: Client) -> Iterator[Repository]:
     """The repository over TLS. restic wants certificate and key in one file, which lives as long as the run."""
-    with tempfile.NamedTemporaryFile("w", prefix="airworthy-", suffix=".pem", dir=os.environ.get("RUNTIME_DIRECTORY")) as pem:
-        pem.write("\n".join(Path(path).read_text(encoding="ascii") for path in (client.certificate, client.private_key)))
+    wait_for(Path(client.repository_file).read_text(encoding="utf-8"), client.host_wait_seconds)
+    both = [Path(path).read_text(encoding="ascii") for path in (client.certificate, client.private_key)]
+    with tempfile.NamedTemporaryFile("w", prefix="airworthy-", dir=os.environ.get("RUNTIME_DIRECTORY")) as pem:
+        pem.write("\n".join(both))
         pem.flush()
         cache = os.environ.get("CACHE_DIRECTORY", "/var/cache/airworthy-files")
         options = ("--cacert", client.ca, "--tls-client-cert", pem.name, "--cache-dir", cache)
         where = ("--repository-file", client.repository_file)
         yield Repository(client.host, where, client.password_file, client.lock_wait_seconds, options)
+
+
+def wait_for(location: str, seconds: float) -> None:
+    """Both hosts may be starting, or being provisioned, at this moment."""
+    found = re.fullmatch(r"rest:https://[^@]*@\[?([^/]+?)\]?:(\d+)/.*", location.strip())
+    if found is None:
+        raise Refused("files_location is not of the form rest:https://NAME:PASSWORD@HOST:PORT/NAME/")
+    host, port = found.groups()
+    patience = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+        except OSError as error:
+            if time.monotonic() > patience:
+                raise Refused(f"the repository host cannot be reached: {host}, port {port}: {error}") from None
+            time.sleep(1)
+        else:
+            return
 
 
 def open_or_begin(repository: Repository, state: Path) -> None:
@@ -325,7 +354,7 @@ def run(client: Client) -> str:
             result["added_bytes"] = summary.get("data_added_packed", summary["data_added"])
             result["files"] = summary["total_files_processed"]
             result["snapshots"] = len(repository.snapshots())
-    return f"{result['files']} files are in snapshot {str(result['snapshot'])[:8]}, which is one of {result['snapshots']}"
+    return f"{result['files']} files are in snapshot {result['snapshot'][:8]}, which is one of {result['snapshots']}"
 
 
 @dataclass(frozen=True)
@@ -432,7 +461,8 @@ def restore_test(client: Client) -> str:
                 raise Refused(f"there is no snapshot of {client.host} to restore from")
             snapshot = mine[-1]
             result["snapshot"], result["snapshot_time"] = snapshot["id"], snapshot["time"]
-            sample = Sample(client.sample_files, client.sample_bytes // max(client.sample_files, 1), random.Random())
+            largest = client.sample_bytes // client.sample_files
+            sample = Sample(client.sample_files, largest, random.Random())  # noqa: S311  nobody gains by guessing
             repository.get("ls", "--json", "--no-lock", snapshot["id"], each=sample.add)
             if sample.canary is None:
                 raise Refused(f"the canary {CANARY} is not in snapshot {snapshot['id'][:8]}")
@@ -451,7 +481,7 @@ def restore_test(client: Client) -> str:
     return f"{seen.equal} of {seen.restored} restored files are as on the server, {seen.changed_since} changed since"
 
 
-def client_series(done: Mapping[str, Any], test: Mapping[str, Any]) -> list[tuple[str, Mapping[str, str], float | None]]:
+def client_series(done: Mapping[str, Any], test: Mapping[str, Any]) -> list[Series]:
     return [
         ("success", {}, done.get("success")),
         ("last_run_time_seconds", {}, done.get("begun")),
@@ -464,6 +494,26 @@ def client_series(done: Mapping[str, Any], test: Mapping[str, Any]) -> list[tupl
         ("restore_test_success", {}, test.get("success")),
         ("restore_test_last_success_time_seconds", {}, test.get("last_success")),
     ]
+
+
+def status(client: Client) -> str:
+    """What the repository itself says, for the audit; what stands in run.json is what this server remembers."""
+    with remote(client) as repository:
+        mine = [snapshot for snapshot in repository.snapshots() if snapshot["hostname"] == client.host]
+    return json.dumps({"snapshots": len(mine), "newest": mine[-1]["id"], "time": mine[-1]["time"]} if mine else {})
+
+
+def snapshots(client: Client) -> str:
+    with remote(client) as repository:
+        found = repository.snapshots()
+    return "\n".join(f"{one['id'][:8]}  {one['time'][:19]}  {one['hostname']}" for one in found) or "none"
+
+
+def restore(client: Client, snapshot: str, target: str, *paths: str) -> str:
+    includes = [word for path in paths for word in ("--include", pattern_of(path))]
+    with remote(client) as repository:
+        repository.get("restore", snapshot, "--no-lock", "--target", target, "--verify", *includes)
+    return f"snapshot {snapshot} lies below {target}"
 
 
 def metrics() -> str:
@@ -512,7 +562,7 @@ def load_store() -> Store:
 
 
 def kept(arrivals: Mapping[str, datetime], keep: Keep) -> set[str]:
-    """The last snapshot of each of the last days, weeks and months that have one.
+    """The last snapshot of each of the last days, weeks and months that have one, and all of the last two days.
 
     Days without a snapshot don't count, so that neither a server that fell silent nor a clock that jumped costs
     anything; and a flood of snapshots within one day is one day.
@@ -523,7 +573,8 @@ def kept(arrivals: Mapping[str, datetime], keep: Keep) -> set[str]:
         (keep.weekly, lambda moment: tuple(moment.isocalendar())[:2]),
         (keep.monthly, lambda moment: (moment.year, moment.month)),
     )
-    found: set[str] = set(newest_first[:1])
+    recent = timedelta(days=KEEP_ALL_DAYS)
+    found = {name for name in newest_first if arrivals[newest_first[0]] - arrivals[name] < recent}
     for count, period in periods:
         seen: set[object] = set()
         for name in newest_first:
@@ -565,9 +616,10 @@ def for_each_client(store: Store, what: str, work: Callable[[str, dict[str, Any]
 
 def faults(output: str) -> str:
     """What restic check found, in a few lines: the packs, indexes and snapshots that it names."""
-    wanted = re.compile(r"error|Fatal|[Pp]ack|hash|does not|invalid|ciphertext|missing|unable|damaged|exist", re.IGNORECASE)
-    dull = re.compile(r"^(check|read|load|create|using|The repository is|repository contains|\[)|^\s*$|additional files|no errors")
-    lines = [line.strip() for line in output.splitlines() if wanted.search(line) and not dull.search(line.strip())]
+    telling = re.compile("error|fatal|pack|hash|does not|invalid|ciphertext|missing|unable|damaged", re.IGNORECASE)
+    dull = re.compile(r"^(check|read|load|create|using|repository contains|\[)|additional files|no errors")
+    lines = [line.strip() for line in output.splitlines()]
+    lines = [line for line in lines if telling.search(line) and not dull.search(line)]
     return "; ".join(dict.fromkeys(lines))[:1500]
 
 
@@ -638,8 +690,8 @@ def tree_bytes(directory: Path) -> int:
     return total
 
 
-def store_series(store: Store) -> list[tuple[str, Mapping[str, str], float | None]]:
-    series: list[tuple[str, Mapping[str, str], float | None]] = []
+def store_series(store: Store) -> list[Series]:
+    series: list[Series] = []
     for client in store.clients:
         label = {"client": client}
         directory = Path(store.directory) / client
@@ -666,9 +718,12 @@ def repository_metrics(store: Store) -> str:
     return ""
 
 
-COMMANDS: dict[str, Callable[[], str]] = {
+COMMANDS: dict[str, Callable[..., str]] = {
     "run": lambda: run(load_client()),
     "restore-test": lambda: restore_test(load_client()),
+    "status": lambda: status(load_client()),
+    "snapshots": lambda: snapshots(load_client()),
+    "restore": lambda snapshot, target, *paths: restore(load_client(), snapshot, target, *paths),
     "metrics": metrics,
     "sweep": lambda: sweep(load_store()),
     "check": lambda: check(load_store()),
@@ -678,9 +733,11 @@ COMMANDS: dict[str, Callable[[], str]] = {
 
 
 def main(arguments: list[str]) -> str:
-    if len(arguments) != 1 or arguments[0] not in COMMANDS:
-        raise Refused(f"say one of: {', '.join(COMMANDS)}")
-    return COMMANDS[arguments[0]]()
+    command, *words = arguments or [""]
+    wanted = len(words) >= 2 if command == "restore" else not words
+    if command not in COMMANDS or not wanted:
+        raise Refused(f"say one of: {', '.join(COMMANDS)}; and of restore what, and where to")
+    return COMMANDS[command](*words)
 
 
 if __name__ == "__main__":
