@@ -14,6 +14,10 @@ BY_NAME: dict[str, tuple[float, float]] = {
     "backup_archive_limit_mb": (64, inf),  # four segments of the log
     "backup_archive_timeout": (10, 3600),
     "backup_compression_level": (1, 19),
+    "backup_files_check_percent": (1, 100),
+    "backup_files_keep_daily": (1, 3650),
+    "backup_files_keep_monthly": (0, 600),
+    "backup_files_keep_weekly": (0, 2600),
     "backup_first_timeout": (0, 86_400),
     "backup_jitter_minutes": (0, 720),
     "backup_maximum_age_hours": (1, 8760),

@@ -53,6 +53,10 @@ SHAPES: dict[str, Callable[[str], str | None]] = {
     "app_health_path": shapes.url_path,
     "backup_differential_schedule": shapes.schedule,
     "backup_directory": shapes.absolute_path,
+    "backup_files_check_schedule": shapes.schedule,
+    "backup_files_paths": shapes.absolute_path,
+    "backup_files_prune_schedule": shapes.schedule,
+    "backup_files_schedule": shapes.schedule,
     "backup_full_schedule": shapes.schedule,
     "backup_incremental_schedule": shapes.schedule,
     "backup_stanza": shapes.stanza,
@@ -154,6 +158,7 @@ def _ports(values: Values) -> Iterator[tuple[str, int]]:
     if "edge" in here:
         yield from (("the edge", 80), ("the edge", 443))
     by_tier = {
+        "backup_files_port": "",
         "backup_port": "",
         "base_ssh_port": "",
         "exporters_node_port": "",

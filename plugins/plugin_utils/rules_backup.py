@@ -54,4 +54,20 @@ def full_backups_are_made(values: Values) -> Iterator[str]:
         yield "backup_full_schedule is empty; write when full backups begin, as in Sun 01:30"
 
 
-RULES = (repositories_are_complete, repositories_are_several_places, keeper_is_a_host, full_backups_are_made)
+def files_are_looked_after(values: Values) -> Iterator[str]:
+    """Each of these has to happen, and has to have something to happen to."""
+    examples = {"schedule": "*-*-* 02:30", "check_schedule": "*-*-* 06:30", "prune_schedule": "Sun 07:30"}
+    for name, example in examples.items():
+        if values.get(f"backup_files_{name}") == "":
+            yield f"backup_files_{name} is empty; write when it begins, as in {example}"
+    if values.get("backup_files_paths") == []:
+        yield "backup_files_paths is empty; write what is to be backed up, as in /etc"
+
+
+RULES = (
+    repositories_are_complete,
+    repositories_are_several_places,
+    keeper_is_a_host,
+    full_backups_are_made,
+    files_are_looked_after,
+)
