@@ -617,7 +617,8 @@ def for_each_client(store: Store, what: str, work: Callable[[str, dict[str, Any]
 def faults(output: str) -> str:
     """What restic check found, in a few lines: the packs, indexes and snapshots that it names."""
     telling = re.compile("error|fatal|pack|hash|does not|invalid|ciphertext|missing|unable|damaged", re.IGNORECASE)
-    dull = re.compile(r"^(check|read|load|create|using|repository contains|\[)|additional files|no errors")
+    # restic's advice is for those who repair; the journal of a manual run has it
+    dull = re.compile(r"^(check|read|load|create|using|The repo|This can|Damaged|restic |\[)|additional|no errors")
     lines = [line.strip() for line in output.splitlines()]
     lines = [line for line in lines if telling.search(line) and not dull.search(line)]
     return "; ".join(dict.fromkeys(lines))[:1500]
