@@ -221,7 +221,7 @@ def test_a_backup_that_is_killed_leaves_nothing_in_the_way(host: Host, keeper: H
         while not keeper.check_output(f"find {repository}/data -newer /run/begun -type f"):
             assert time.monotonic() - begun < 60
             time.sleep(0.1)
-        host.check_output("systemctl kill --signal=KILL airworthy-files-backup.service")
+        host.check_output("systemctl kill --kill-whom=main --signal=KILL airworthy-files-backup.service")
         time.sleep(2)
         assert backed_up(host) == 0
         assert keeper.check_output(f"ls {repository}/locks") != ""

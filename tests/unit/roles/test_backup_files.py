@@ -90,6 +90,7 @@ def test_a_snapshot_that_lies_of_its_time_is_named(said: str, host: str, stray: 
         ("Fatal: x509: certificate signed by unknown authority", "certificates of the two do not fit"),
         ("unable to create lock: repository is already locked by PID 1 on web1", "holds a lock"),
         ("Fatal: something new", "restic: Fatal: something new"),
+        ("panic: slice bounds\n\ngoroutine 1 [running]:\n\t/x.go:1\nmain.main()\n", "restic: panic: slice bounds"),
         ("", "it says nothing"),
     ],
 )

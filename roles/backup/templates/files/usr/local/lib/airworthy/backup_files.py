@@ -147,7 +147,8 @@ def explained(errors: str, password_file: str) -> str:
     """What restic's errors come to, with the last of them."""
     dull = re.compile(r"^\s*$|^\s|^Is there a|^rest:|context canceled|signal interrupt")
     lines = [line for line in errors.splitlines() if not dull.search(line)]
-    last = next((line for line in reversed(lines) if "Fatal" in line), lines[-1] if lines else "it says nothing")
+    telling = [line for line in lines if re.search("Fatal|^panic", line)] or lines[-1:] or ["it says nothing"]
+    last = telling[-1]
     for pattern, meaning in EXPLANATIONS:
         if re.search(pattern, errors, re.IGNORECASE):
             return f"{meaning.format(password_file=password_file)} (restic: {last.strip()[:300]})"
