@@ -246,9 +246,9 @@ def load_client() -> Client:
 
 
 @contextmanager
-def remote(client: Client) -> Iterator[Repository]:
+def remote(client: Client, patience: float = 5) -> Iterator[Repository]:
     """The repository over TLS. restic wants certificate and key in one file, which lives as long as the run."""
-    wait_for(Path(client.repository_file).read_text(encoding="utf-8"), client.host_wait_seconds)
+    wait_for(Path(client.repository_file).read_text(encoding="utf-8"), patience)
     both = [Path(path).read_text(encoding="ascii") for path in (client.certificate, client.private_key)]
     with tempfile.NamedTemporaryFile("w", prefix="airworthy-", dir=os.environ.get("RUNTIME_DIRECTORY")) as pem:
         pem.write("\n".join(both))
@@ -343,7 +343,7 @@ def run(client: Client) -> str:
             print(f"not there, and so not in the backup: {', '.join(missing)}", flush=True)
         if not present:
             raise Refused("none of backup_files_paths is there")
-        with remote(client) as repository:
+        with remote(client, client.host_wait_seconds) as repository:
             open_or_begin(repository, CLIENT_STATE / "repository.json")
             repository.ask("unlock")
             # Not only random: the repository host looks whether these words can be read there.
