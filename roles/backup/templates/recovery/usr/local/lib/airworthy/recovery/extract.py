@@ -69,12 +69,10 @@ def recover(scratch: Scratch, options: Options, label: str, record: Record) -> N
         scratch.restore(label)
     with record.step("recover"):
         timeline = {"recovery_target_timeline": str(options.timeline)} if options.timeline else {}
-        if options.target.kind == "newest":
-            scratch.start(timeline)
-            scratch.wait("ended")
-        else:
-            scratch.start({**options.target.setting, **timeline, "recovery_target_action": "pause"})
-            scratch.wait("paused")
+        # Not paused: just before a DROP TABLE commits, recovery holds the lock of that transaction, and nobody could read.
+        action = {} if options.target.kind == "newest" else {"recovery_target_action": "promote"}
+        scratch.start({**options.target.setting, **timeline, **action})
+        scratch.wait("ended")
 
 
 def copy(settings: Settings, scratch: Scratch, record: Record, database: str, table: str, new: str) -> None:

@@ -64,7 +64,7 @@ def environment(options: str = "") -> dict[str, str]:
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         "LC_ALL": "C.UTF-8",
         "PGAPPNAME": "airworthy recovery",
-        "PGOPTIONS": f"-c client_min_messages=warning -c statement_timeout=0 {options}".strip(),
+        "PGOPTIONS": f"-c client_min_messages=warning -c statement_timeout=0 -c lock_timeout=60s {options}".strip(),
     }
 
 

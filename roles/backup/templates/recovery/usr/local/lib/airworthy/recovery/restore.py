@@ -97,6 +97,7 @@ def restore(settings: Settings, options: Options) -> dict[str, Any]:
     except BaseException as failure:
         reason = str(failure) or type(failure).__name__
         back = put_back(settings, plan.replaced, seen.running)
+        record.data["replaced"] = ""
         record.finish(f"{reason}. {back}")
         if isinstance(failure, (Failed, Refused, OSError)):
             return record.data

@@ -20,7 +20,6 @@ class Drill:
     directory: Path = Path("/var/lib/airworthy/drill")
     tables: tuple[str, ...] = ()  # schema.table; by default those of the first database, up to table_limit_mb
     table_limit_mb: int = 2048
-    memory_mb: int = 1024
     archive_wait_seconds: int = 600
 
 
