@@ -63,7 +63,7 @@ _DATABASE = _section(
     ("db.monitoring", "Query performance is monitored",
      "statement statistics collected and exported", "database", "quick", "postgresql"),
     ("db.backup", "The database is backed up daily",
-     "a backup younger than 26 hours, the log archived within minutes", "database", "quick", None),
+     "a backup younger than 26 hours, the log archived within minutes", "database", "quick deep", "backup"),
     ("db.batching", "Large queries run in batches",
      "at most 100 rows a call", "database", "quick", None),
 )
@@ -127,11 +127,11 @@ _DATA = _section(
     ("data.at_rest", "Data at rest is encrypted",
      "backups and secrets unreadable without their key", "database backup", "quick", None),
     ("data.backup_encrypted", "Backups are encrypted",
-     "no row readable in the repository", "backup", "deep", None),
+     "no row readable in the repository", "backup", "deep", "backup"),
     ("data.pii", "Personal data stays out of the logs",
      "no address, token or query string in any of them", "edge", "deep", "nginx"),
     ("data.retention", "Old data is removed",
-     "logs, backups and partitions no older than the policy", "database logs backup", "quick", None),
+     "logs, backups and partitions no older than the policy", "backup", "quick", "backup"),
     ("data.access_log", "Access to data is recorded",
      "a read appears in the audit log", "database", "deep", None),
 )

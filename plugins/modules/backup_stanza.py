@@ -12,8 +12,8 @@ version_added: "0.1.0"
 author: the airworthy.stack maintainers (@airworthy)
 description:
   - Creates the stanzas that are missing, and starts the unit that backs up where there is no backup yet.
-  - A repository that holds the backups of another cluster under that name is left alone, with a warning. So it is when a
-    database server was lost and provisioned anew, until the old cluster is restored.
+  - A repository that holds the backups of another cluster under that name is left alone, with a warning. So it is when
+    a database server was lost and provisioned anew, until the old cluster is restored.
 attributes:
   check_mode:
     support: full
@@ -37,7 +37,8 @@ options:
     type: path
     required: true
   adopt:
-    description: Whether a new cluster takes the place of the one in the repository. Its old backups stay until they expire.
+    description:
+      - Whether a new cluster takes the place of the one in the repository, whose backups stay until they expire.
     type: bool
     default: false
   unit:
@@ -89,17 +90,17 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.airworthy.stack.plugins.module_utils import pgbackrest
 
 PGBACKREST = "/usr/bin/pgbackrest"
-OWNER = "postgres"
 # pgBackRest's codes, of errors and of a stanza's status
 MISMATCH = 28
 NO_BACKUP = 2
 NOT_CREATED = {1, 3}
 
 RESTORE = (
-    "The repository holds the backups of another cluster as {stanza}, so this one is not backed up. To have the old data "
-    "back: ansible-playbook restore.yml. To begin anew with this cluster: site.yml with -e backup_adopt_cluster=true"
+    "The repository holds the backups of another cluster as {stanza}, so this one is not backed up. To have the old "
+    "data back: ansible-playbook restore.yml. To begin anew with this cluster: site.yml -e backup_adopt_cluster=true"
 )
 
 
@@ -117,12 +118,6 @@ def without_backup(by_repository: dict[int, int], repositories: list[int]) -> bo
     return any(by_repository.get(number, 1) in NOT_CREATED | {NO_BACKUP} for number in repositories)
 
 
-def reason(output: str) -> str:
-    """What pgBackRest said is wrong, without its time stamps."""
-    lines = [line.partition("ERROR: ")[2] or line.strip() for line in output.splitlines() if line.strip()]
-    return " ".join(lines[-6:])
-
-
 class Stanzas:
     def __init__(self, module: AnsibleModule) -> None:
         self.module = module
@@ -131,14 +126,13 @@ class Stanzas:
         self.result: dict[str, list[str]] = {"created": [], "adopted": [], "foreign": [], "backed_up": []}
 
     def pgbackrest(self, stanza: str, *arguments: str) -> tuple[int, str]:
-        command = ["runuser", "-u", OWNER, "--", PGBACKREST, f"--stanza={stanza}", "--log-level-console=warn", *arguments]
-        code, out, err = self.module.run_command(command, cwd="/")
+        code, out, err = self.module.run_command(pgbackrest.command(stanza, *arguments), cwd="/")
         return code, out if code == 0 else out + err
 
     def info(self, stanza: str) -> dict[int, int]:
         code, output = self.pgbackrest(stanza, "--output=json", "info")
         if code:
-            self.module.fail_json(msg=f"pgBackRest cannot read its repositories: {reason(output)}")
+            self.module.fail_json(msg=f"pgBackRest cannot read its repositories: {pgbackrest.reason(output)}")
         return statuses(output, stanza)
 
     def converge(self, stanza: str) -> None:
@@ -149,7 +143,7 @@ class Stanzas:
         elif code == MISMATCH:
             self.other_cluster(stanza)
         elif code:
-            self.module.fail_json(msg=f"stanza {stanza} cannot be created: {reason(output)}", **self.result)
+            self.module.fail_json(msg=f"stanza {stanza} cannot be created: {pgbackrest.reason(output)}", **self.result)
 
     def other_cluster(self, stanza: str) -> None:
         if not self.module.params["adopt"]:
@@ -158,7 +152,8 @@ class Stanzas:
             return
         code, output = self.pgbackrest(stanza, "stanza-upgrade")
         if code:
-            self.module.fail_json(msg=f"stanza {stanza} cannot take another cluster: {reason(output)}", **self.result)
+            why = pgbackrest.reason(output)
+            self.module.fail_json(msg=f"stanza {stanza} cannot take another cluster: {why}", **self.result)
         self.result["adopted"].append(stanza)
 
     def back_up(self, stanzas: list[str]) -> None:
@@ -167,7 +162,8 @@ class Stanzas:
         self.module.run_command(["systemctl", "start", "--no-block", unit], check_rc=True)
         while self.active(unit):
             if time.monotonic() > deadline:
-                self.module.warn(f"the first backup of {', '.join(stanzas)} is still under way: systemctl status {unit}")
+                names = ", ".join(stanzas)
+                self.module.warn(f"the first backup of {names} is still under way: systemctl status {unit}")
                 return
             time.sleep(0.5)
         waiting = [stanza for stanza in stanzas if without_backup(self.info(stanza), self.repositories)]
@@ -186,7 +182,7 @@ def make_directory(path: Path, check_mode: bool) -> bool:
     if not check_mode:
         path.mkdir(mode=0o750, parents=True)
         path.parent.chmod(0o755)
-        shutil.chown(path, OWNER, OWNER)
+        shutil.chown(path, pgbackrest.OWNER, pgbackrest.OWNER)
     return True
 
 
@@ -205,9 +201,10 @@ def main() -> None:
     params: dict[str, Any] = module.params
     stanzas = Stanzas(module)
     if module.check_mode and not Path(PGBACKREST).exists():
-        module.exit_json(changed=True, **{**stanzas.result, "created": params["stanzas"], "backed_up": params["stanzas"]})
+        stanzas.result |= {"created": params["stanzas"], "backed_up": params["stanzas"]}
+        module.exit_json(changed=True, **stanzas.result)
     try:
-        pwd.getpwnam(OWNER)
+        pwd.getpwnam(pgbackrest.OWNER)
         made = make_directory(Path(params["directory"]), module.check_mode)
     except (KeyError, OSError) as error:
         module.fail_json(msg=f"the directory of the repository {params['directory']} cannot be made: {error}")

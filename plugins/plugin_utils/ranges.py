@@ -11,6 +11,15 @@ BY_NAME: dict[str, tuple[float, float]] = {
     "app_health_timeout": (1, 3600),
     "app_keep_releases": (2, 100),  # the one before the one in service, to go back to
     "app_memory_max_mb": (64, inf),
+    "backup_archive_limit_mb": (64, inf),  # four segments of the log
+    "backup_archive_timeout": (10, 3600),
+    "backup_compression_level": (1, 19),
+    "backup_first_timeout": (0, 86_400),
+    "backup_jitter_minutes": (0, 720),
+    "backup_maximum_age_hours": (1, 8760),
+    "backup_processes": (1, 64),
+    "backup_retention_full": (1, 3650),
+    "backup_vault_days": (1, 3650),
     "base_minimum_cores": (0, 1024),
     "base_minimum_memory_mb": (0, inf),
     "nginx_certificate_minimum_days": (1, 397),

@@ -12,7 +12,17 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from . import ranges, rules_acme, rules_database, rules_edge, rules_environment, rules_waf, shapes, waivers
+from . import (
+    ranges,
+    rules_acme,
+    rules_backup,
+    rules_database,
+    rules_edge,
+    rules_environment,
+    rules_waf,
+    shapes,
+    waivers,
+)
 
 Values = Mapping[str, Any]
 Rule = Callable[[Values], Iterable[str]]
@@ -41,6 +51,12 @@ SHAPES: dict[str, Callable[[str], str | None]] = {
     "airworthy_tls_certificate": shapes.absolute_path,
     "airworthy_tls_private_key": shapes.absolute_path,
     "app_health_path": shapes.url_path,
+    "backup_differential_schedule": shapes.schedule,
+    "backup_directory": shapes.absolute_path,
+    "backup_full_schedule": shapes.schedule,
+    "backup_incremental_schedule": shapes.schedule,
+    "backup_stanza": shapes.stanza,
+    "backup_verify_schedule": shapes.schedule,
     "base_journal_max_retention": shapes.systemd_span,
     "base_journal_max_use": shapes.systemd_size,
     "base_packages": shapes.package,
@@ -138,6 +154,7 @@ def _ports(values: Values) -> Iterator[tuple[str, int]]:
     if "edge" in here:
         yield from (("the edge", 80), ("the edge", 443))
     by_tier = {
+        "backup_port": "",
         "base_ssh_port": "",
         "exporters_node_port": "",
         "airworthy_database_port": "database",
@@ -192,6 +209,7 @@ RULES: tuple[Rule, ...] = (
     secrets_stay_out_of_the_inventory,
     waivers_are_complete,
     *rules_acme.RULES,
+    *rules_backup.RULES,
     *rules_database.RULES,
     *rules_edge.RULES,
     *rules_waf.RULES,

@@ -22,7 +22,11 @@ UNITS = ("B", "kB", "MB", "GB", "TB", "us", "ms", "s", "min", "h", "d")
 
 # Settings that other roles have to know, too.
 SETTINGS_WITH_A_VARIABLE = {
-    "postgresql_settings": {"max_connections": "postgresql_max_connections", "port": "airworthy_database_port"},
+    "postgresql_settings": {
+        "max_connections": "postgresql_max_connections",
+        "port": "airworthy_database_port",
+        "archive_timeout": "backup_archive_timeout",
+    },
     "pgbouncer_settings": {
         "default_pool_size": "pgbouncer_default_pool_size",
         "max_db_connections": "pgbouncer_default_pool_size",

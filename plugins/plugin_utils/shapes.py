@@ -17,6 +17,9 @@ SYSTEMD_SIZE = re.compile(r"[1-9][0-9]*[KMGT]?")
 SYSTEMD_SPAN = re.compile(r"([1-9][0-9]* ?(s|sec|m|min|h|hours?|d|days?|w|weeks?|M|months?|y|years?) ?)+")
 DURATION = re.compile(r"[1-9][0-9]*(ms|s|min|h|d)")
 
+SCHEDULE = re.compile(r"(?=.*[0-9])[A-Za-z0-9*.,:/~ +_-]+|minutely|hourly|daily|weekly|monthly|quarterly|yearly")
+
+STANZA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 DOMAIN_EXAMPLE = "as in app.example.org"
 
 
@@ -199,6 +202,18 @@ def proxy_network(text: str) -> str | None:
         return f"{wrong}, or one of {', '.join(cdn.NETWORKS)}"
     if ipaddress.ip_network(text).prefixlen < 8:
         return "that is nearly everybody: write the networks of the proxies alone, as in 198.51.100.0/24"
+    return None
+
+
+def stanza(text: str) -> str | None:
+    if not STANZA.fullmatch(text):
+        return "write letters, digits, -, _ and . only, beginning with a letter or digit"
+    return None
+
+
+def schedule(text: str) -> str | None:
+    if not SCHEDULE.fullmatch(text):
+        return "write a time as systemd's OnCalendar has it, as in Sun 01:30 or *-*-* 04:00"
     return None
 
 

@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from ansible_collections.airworthy.stack.plugins.plugin_utils import pki
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID
+from role_programs import load_program
 
-PROGRAM = Path(__file__).parents[3] / "roles/acme/templates/usr/local/lib/airworthy/edge_certificate.py"
 NAMES = ["app.example.org", "www.example.org"]
 DIRECTORY = "https://ca.example.org/directory"
 
 
-def load_program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("edge_certificate", PROGRAM)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look there
-    spec.loader.exec_module(module)
-    return module
-
-
-program = load_program()
+program = load_program("acme/templates/usr/local/lib/airworthy/edge_certificate.py")
 WISH = program.Wish(DIRECTORY, NAMES, "ecdsa", 30)
 CA = pki.create_authority("a public CA")
 

@@ -103,7 +103,7 @@ def test_every_line_of_the_checklist_is_shown_in_its_order() -> None:
 
 def test_lines_without_a_control_are_listed_and_do_not_change_the_verdict() -> None:
     certificate = certify(complete())
-    assert of(certificate, "db.backup")["status"] == "not_yet"
+    assert of(certificate, "db.batching")["status"] == "not_yet"
     assert certificate.lines["not_yet"] == len([line for line in LINES if line.proved_by is None])
 
 

@@ -8,9 +8,9 @@
                                           put back what was removed or replaced after that time
 
 A database host sends its log to the repository, so that whoever has taken over that host could delete there, too. Each
-finished file therefore gets a second name in the vault (a hard link, which needs no space), in a directory that is root's
-alone, and its content becomes root's as well: it can be read and removed by pgBackRest, but not written. The vault keeps
-a file for some days after it was removed from the repository, be it by expiry or by an intruder.
+finished file therefore gets a second name in the vault (a hard link, which needs no space), in a directory that is
+root's alone, and its content becomes root's as well: pgBackRest can read and remove it, but not write it. The vault
+keeps a file for some days after it was removed from the repository, be it by expiry or by an intruder.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ WISHES = Path("/etc/airworthy/backup/database.json")
 DAY = 86_400
 SETTLED = 60  # seconds since the last write, after which a segment of the log is complete
 READ_ONLY = 0o440
+ROOT = 0
 
 
 def finished(root: Path, now: float) -> Iterator[Path]:
@@ -41,12 +42,13 @@ def finished(root: Path, now: float) -> Iterator[Path]:
             continue
         for name in files:
             path = here / name
-            if not name.endswith(".tmp") and path.is_file() and not path.is_symlink():
-                if now - path.stat().st_mtime >= SETTLED:
-                    yield path
+            if name.endswith(".tmp") or path.is_symlink() or not path.is_file():
+                continue
+            if now - path.stat().st_mtime >= SETTLED:
+                yield path
 
 
-def seal(root: Path, vault: Path, now: float) -> int:
+def seal(root: Path, vault: Path, now: float, owner: int = ROOT) -> int:
     """Take in what is new. An earlier file of the same name stays, under its time."""
     taken = 0
     for path in finished(root, now):
@@ -59,7 +61,7 @@ def seal(root: Path, vault: Path, now: float) -> int:
             os.link(path, kept)
         except FileNotFoundError:  # expired meanwhile
             continue
-        os.chown(kept, 0, -1)
+        os.chown(kept, owner, -1)
         kept.chmod(READ_ONLY)
         taken += 1
     return taken
