@@ -108,8 +108,12 @@ class Drill:
                 written = float(session.value("SELECT extract(epoch FROM clock_timestamp())"))
             with ThreadPoolExecutor(1) as pool:
                 hashed = pool.submit(contents, seen.reader, chosen)
-                with record.step("wait until the canary's log is archived"):
-                    record.data["recovery_point_seconds"] = round(self.archived(session) - written, 3)
+                try:
+                    with record.step("wait until the canary's log is archived"):
+                        record.data["recovery_point_seconds"] = round(self.archived(session) - written, 3)
+                except BaseException:
+                    seen.reader.process.kill()  # the thread would be waited for
+                    raise
                 with record.step("count and hash the tables"):
                     return {name: str(content) for name, content in hashed.result().items()}
 

@@ -38,8 +38,7 @@ def new_name(database: str, moment: datetime) -> str:
 def extract(settings: Settings, options: Options, database: str, table: str) -> dict[str, Any]:
     conclude("extract")
     clean(ROOT)
-    found = repositories.observe(settings, options.repository)
-    backup = choose(found, options)
+    backup = choose(repositories.observe(settings, options.repository), options)
     disk = shutil.disk_usage(ROOT)
     if refusal := disk_refusal(backup.size * 2, disk.free, disk.total, ROOT):
         raise Refused(refusal)
@@ -76,16 +75,9 @@ def recover(scratch: Scratch, options: Options, label: str, record: Record) -> N
 
 
 def copy(settings: Settings, scratch: Scratch, record: Record, database: str, table: str, new: str) -> None:
-    with scratch.session() as session:
-        like = session.rows(LIKE.format(literal(database)))
-    if not like:
-        raise Failed(f"there was no database {database} then; correct --database, or choose another time")
-    if table:
-        with scratch.session(database) as session:
-            known = {str(entry): entry.quoted for entry in tables(session)}
-        if table not in known:
-            raise Failed(f"there was no table {table} in {database} then; write it as schema.table, or choose another time")
-    encoding, collation, ctype, provider, icu = like[0]
+    with record.step("look for what is wanted"):
+        like, known = found(scratch, database, table)
+    encoding, collation, ctype, provider, icu = like
     words = [f"--encoding={encoding}", f"--lc-collate={collation}", f"--lc-ctype={ctype}"]
     if provider == "i":
         words += ["--locale-provider=icu", f"--icu-locale={icu}"]
@@ -96,15 +88,30 @@ def copy(settings: Settings, scratch: Scratch, record: Record, database: str, ta
             if table:
                 # Types and functions of the table come with everybody's definitions; its keys would miss their tables.
                 pipe(settings, scratch, ["--section=pre-data", database], new)
-                pipe(settings, scratch, ["--section=data", "--strict-names", f"--table={known[table]}", database], new)
+                pipe(settings, scratch, ["--section=data", "--strict-names", f"--table={known}", database], new)
             else:
                 pipe(settings, scratch, [database], new)
         if table:
             with Session(settings.server, new) as session:
-                record.data["rows"] = int(session.value(f"SELECT count(*) FROM {known[table]}"))
+                record.data["rows"] = int(session.value(f"SELECT count(*) FROM {known}"))
     except BaseException:
         run(settings.server.client("dropdb", "--if-exists", "--force", new))
         raise
+
+
+def found(scratch: Scratch, database: str, table: str) -> tuple[list[str], str]:
+    """The database's locale, and the table's name as SQL has it."""
+    with scratch.session() as session:
+        like = session.rows(LIKE.format(literal(database)))
+    if not like:
+        raise Failed(f"there was no database {database} then; correct --database, or choose another time")
+    if not table:
+        return like[0], ""
+    with scratch.session(database) as session:
+        known = {str(entry): entry.quoted for entry in tables(session)}
+    if table not in known:
+        raise Failed(f"there was no table {table} in {database} then; write it as schema.table, or choose another time")
+    return like[0], known[table]
 
 
 def pipe(settings: Settings, scratch: Scratch, what: list[str], new: str) -> None:

@@ -171,9 +171,10 @@ def choose(repository: Repository, options: Options) -> Backup:
     if not sound:
         raise Refused("the repository holds no backup; try another one with --repository")
     if options.backup_set:
-        chosen = next((backup for backup in sound if backup.label == options.backup_set), None)
+        # Who names one wants it, also with pages whose checksums are wrong.
+        chosen = next((backup for backup in repository.backups if backup.label == options.backup_set), None)
         if chosen is None:
-            raise Refused(f"there is no backup {options.backup_set}; there are {labels(sound)}")
+            raise Refused(f"there is no backup {options.backup_set}; there are {labels(repository.backups)}")
         reachable = [chosen]
     else:
         reachable = [backup for backup in sound if on_timeline(repository, backup, options.timeline)]

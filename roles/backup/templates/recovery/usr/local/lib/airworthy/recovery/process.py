@@ -134,7 +134,9 @@ class Session:
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(self, *_error: object) -> None:
+    def __exit__(self, error: object, *_rest: object) -> None:
+        if error is not None:
+            self.process.kill()  # it may be waiting for an answer that never comes
         self.close()
 
 
