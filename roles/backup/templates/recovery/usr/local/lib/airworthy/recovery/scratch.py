@@ -87,8 +87,10 @@ class Scratch:
         for path in (self.directory, self.data, self.directory / "socket"):
             path.mkdir(mode=0o700)
         tablespaces = f"--tablespace-map-all={self.directory / 'tablespaces'}"
+        # A restore empties the spool, in which the running cluster's archiver has what it is at.
+        apart = [f"--spool-path={self.directory / 'spool'}", tablespaces]
         kind = ["--type=default", "--archive-mode=off", f"--set={label}"]
-        run(self.pgbackrest("--log-level-console=warn", tablespaces, *kind, "restore"))
+        run(self.pgbackrest("--log-level-console=warn", *apart, *kind, "restore"))
         (self.directory / "hba.conf").write_text("local all postgres peer\n")
         (self.directory / "ident.conf").write_text("")
 
