@@ -13,8 +13,8 @@ author: the airworthy.stack maintainers (@airworthy)
 description:
   - Runs the program of role C(backup) on the database server, /usr/local/lib/airworthy/recovery, as somebody without
     Ansible would. Run it as root.
-  - Without O(database) the whole cluster is restored in place. What it replaces is kept beside it, and put back when the
-    restore fails.
+  - Without O(database) the whole cluster is restored in place. What it replaces is kept beside it, and put back when
+    the restore fails.
   - With O(database) that database is copied, as it was, into a new one of the running server. Nothing is overwritten.
 attributes:
   check_mode:
@@ -100,6 +100,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 PROGRAM = ("/usr/bin/python3", "-I", "/usr/local/lib/airworthy/recovery")
+KINDS = ("newest", "time", "xid", "name", "lsn", "immediate")
 FLAGS = ("stop_running", "replace_other", "discard_replaced")
 
 
@@ -139,7 +140,7 @@ def problem(found: Mapping[str, Any]) -> str:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "to": {"type": "str", "choices": ["newest", "time", "xid", "name", "lsn", "immediate"], "default": "newest"},
+            "to": {"type": "str", "choices": list(KINDS), "default": "newest"},
             "target": {"type": "str", "default": ""},
             "database": {"type": "str", "default": ""},
             "table": {"type": "str", "default": ""},

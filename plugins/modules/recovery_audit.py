@@ -13,8 +13,8 @@ author: the airworthy.stack maintainers (@airworthy)
 description:
   - Proves C(dr.restore) by the record of the last drill. At level V(deep) it starts a drill, which restores the newest
     backup beside the running server, and judges that one.
-  - Proves C(dr.plan) by what the last drill measured, by the plan for a restore that could begin now, and by the runbook,
-    whose every command has to exist.
+  - Proves C(dr.plan) by what the last drill measured, by the plan for a restore that could begin now, and by the
+    runbook, whose every command has to exist.
   - Never fails on account of what it finds.
 extends_documentation_fragment: [airworthy.stack.attributes.reads_only]
 options:
@@ -110,7 +110,8 @@ def judge_drill(record: Mapping[str, Any], now: float, max_age_days: float, not_
     ]
     if not_before:
         began = datetime.fromisoformat(record["started"]).timestamp()
-        checks.append(Check.equal("the drill that was asked for", "ran", "ran" if began >= not_before else "did not run"))
+        ran = "ran" if began >= not_before else "did not run"
+        checks.append(Check.equal("the drill that was asked for", "ran", ran))
     if record["ok"] and not record["checks"]:
         checks.append(Check("what it compared", "something", "nothing", False))
     return checks
@@ -154,8 +155,8 @@ def judge_runbook(runbook: str, playbooks: Sequence[str], commands: Sequence[str
             not missing and bool(named),
         ),
         Check(
-            "what the drill ran", "in docs/recovery.md", f"not there: {', '.join(lacking)}" if lacking else "in docs/recovery.md",
-            not lacking,
+            "what the drill ran", "in docs/recovery.md",
+            f"not there: {', '.join(lacking)}" if lacking else "in docs/recovery.md", not lacking,
         ),
     ]  # fmt: skip
 

@@ -61,8 +61,8 @@ def drills_are_made(values: Values) -> Iterator[str]:
     point, timeout = values.get("backup_recovery_point_seconds"), values.get("backup_archive_timeout")
     if point and timeout and point < timeout:
         yield (
-            f"backup_recovery_point_seconds is {point}, and backup_archive_timeout, after which the log is archived, is "
-            f"{timeout}; write at least {timeout}, or archive sooner"
+            f"backup_recovery_point_seconds is {point}, and backup_archive_timeout, after which the log is archived, "
+            f"is {timeout}; write at least {timeout}, or archive sooner"
         )
 
 

@@ -26,7 +26,8 @@ TIME = {"to": "time", "target": "2026-11-25 02:13:00 UTC"}
         (
             {**TIME, "timeline": 2, "backup_set": "L"},
             False,
-            ["restore", "--json", "--to=time", "--repository=1", f"--target={TIME['target']}", "--backup-set=L", "--timeline=2"],
+            ["restore", "--json", "--to=time", "--repository=1", f"--target={TIME['target']}", "--backup-set=L",
+             "--timeline=2"],
         ),
         (
             {**TIME, "database": "app", "table": "public.users", "stop_running": True},
