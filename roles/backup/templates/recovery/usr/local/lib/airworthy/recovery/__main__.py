@@ -175,11 +175,12 @@ def arguments() -> argparse.Namespace:
     where.add_argument("--backup-set", default="", help="label of the backup to begin with")
     where.add_argument("--timeline", type=int, default=0, help="timeline to follow, by default the newest")
     whole = argparse.ArgumentParser(add_help=False)
-    whole.add_argument("--stop-running", action="store_true", help="stop the Postgres that runs, and replace what it has")
+    whole.add_argument("--stop-running", action="store_true", help="stop the Postgres that runs, and replace it")
     whole.add_argument("--replace-other", action="store_true", help="replace another cluster, as on a new server")
     whole.add_argument("--discard-replaced", action="store_true", help="do not keep what was replaced")
-    for name, run, help_ in (("plan", plan, "what a restore would do"), ("restore", restore, "restore the whole cluster")):
-        commands.add_parser(name, parents=[common, where, whole], help=help_).set_defaults(run=run)
+    everything = [common, where, whole]
+    commands.add_parser("plan", parents=everything, help="what a restore would do").set_defaults(run=plan)
+    commands.add_parser("restore", parents=everything, help="restore the whole cluster").set_defaults(run=restore)
     part = commands.add_parser("extract", parents=[common, where], help="copy a database or table out of the past")
     part.add_argument("--database", required=True, help="its name")
     part.add_argument("--table", default="", help="one table of it, as schema.table")

@@ -3,11 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Proves that the newest backup restores, and measures what a disaster would cost. The running server hardly notices.
 
- 1. For milliseconds the chosen tables are locked against writers. A restore point is made meanwhile, and a session keeps
-    the snapshot, in which it counts and hashes the tables afterwards.
- 2. A canary is committed after that. The time until its log has been archived, as it happens anyway, is the recovery point.
- 3. The newest backup is restored beside the running cluster and recovered to the restore point: the tables are equal, and
-    there is no canary. Then it is recovered to the end of the archive: there is the canary. This is the recovery time.
+ 1. For milliseconds the chosen tables are locked against writers. A restore point is made meanwhile, and a session
+    keeps the snapshot, in which it counts and hashes the tables afterwards.
+ 2. A canary is committed after that. The time until its log has been archived, as it happens anyway, is the recovery
+    point.
+ 3. The newest backup is restored beside the running cluster and recovered to the restore point: the tables are equal,
+    and there is no canary. Then it is recovered to the end of the archive: there is the canary. What restoring and
+    replaying took is the recovery time.
  4. Every page's checksum, every table and index is verified. Everything is removed.
 """
 
@@ -45,7 +47,8 @@ def disk_refusal(size: int, free: int, total: int, directory: Path) -> str | Non
     if free >= wanted:
         return None
     return (
-        f"{directory} has {free // MEGABYTE} MB free, and a drill with this backup wants {wanted // MEGABYTE} MB, a twentieth "
+        f"{directory} has {free // MEGABYTE} MB free, and a drill with this backup wants {wanted // MEGABYTE} MB, a "
+        "twentieth "
         "of the disk left over; free some, or set backup_drill_directory to a larger file system"
     )
 
@@ -59,7 +62,8 @@ def newest(found: Repository, settings: Settings) -> Backup:
 
 def primary_settings(session: Session) -> dict[str, int]:
     names = ", ".join(literal(name) for name in FROM_PRIMARY.values())
-    return {name: int(value) for name, value in session.rows(f"SELECT name, setting FROM pg_settings WHERE name IN ({names})")}
+    found = session.rows(f"SELECT name, setting FROM pg_settings WHERE name IN ({names})")
+    return {name: int(value) for name, value in found}
 
 
 class Drill:
@@ -127,7 +131,8 @@ class Drill:
             if time.monotonic() > deadline:
                 why = f"the last one that failed is {failed}" if failed else "none failed"
                 raise Failed(
-                    f"segment {segment} was not archived within {self.settings.drill.archive_wait_seconds} s ({why}); look "
+                    f"segment {segment} was not archived within {self.settings.drill.archive_wait_seconds} s ({why}); "
+                    "look "
                     "into /var/log/postgresql and /var/log/pgbackrest"
                 )
             time.sleep(0.5)

@@ -27,7 +27,8 @@ ROOT = Path("/var/lib/airworthy/extract")
 # The locale in words that createdb takes; ICU's own column is called otherwise before 17.
 LIKE = """
 SELECT pg_encoding_to_char(encoding), datcollate, datctype, datlocprovider,
-       coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', '') FROM pg_database d WHERE datname = {}"""
+       coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', '')
+FROM pg_database d WHERE datname = {}"""
 
 
 def new_name(database: str, moment: datetime) -> str:
@@ -68,7 +69,7 @@ def recover(scratch: Scratch, options: Options, label: str, record: Record) -> N
         scratch.restore(label)
     with record.step("recover"):
         timeline = {"recovery_target_timeline": str(options.timeline)} if options.timeline else {}
-        # Not paused: just before a DROP TABLE commits, recovery holds the lock of that transaction, and nobody could read.
+        # Not paused: just before a DROP TABLE commits, recovery holds its lock, and nobody could read the table.
         action = {} if options.target.kind == "newest" else {"recovery_target_action": "promote"}
         scratch.start({**options.target.setting, **timeline, **action})
         scratch.wait("ended")

@@ -39,7 +39,9 @@ class Target:
         """What Postgres is told."""
         if self.kind == "newest":
             return {}
-        return {"recovery_target" if self.kind == "immediate" else f"recovery_target_{self.kind}": self.value or "immediate"}
+        if self.kind == "immediate":
+            return {"recovery_target": "immediate"}
+        return {f"recovery_target_{self.kind}": self.value}
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,8 @@ class Plan:
         yield f"recover to: {self.target}"
         if self.backup:
             yield (
-                f"from backup: {self.backup.label} of {moment_text(self.backup.finished)}, {gigabytes(self.backup.size)}, "
+                f"from backup: {self.backup.label} of {moment_text(self.backup.finished)}, "
+                f"{gigabytes(self.backup.size)}, "
                 f"repository {self.backup.repository}"
             )
         yield f"into: {self.data_directory}"
@@ -193,7 +196,8 @@ def choose(repository: Repository, options: Options) -> Backup:
     if not early:
         first = reachable[0]
         raise Refused(
-            f"{wanted} is before the end of the first backup that could be used ({first.label}, {moment_text(first.finished)}, "
+            f"{wanted} is before the end of the first backup that could be used ({first.label}, "
+            f"{moment_text(first.finished)}, "
             f"{lsn_text(first.last_lsn)}); nothing earlier can be restored from this repository"
         )
     return early[-1]
@@ -212,7 +216,8 @@ def beyond_archive(seen: Observed, options: Options) -> Iterator[str]:
     elif not seen.running and seen.repository.archive.last_written + 1 < wanted.moment:
         # A server that is stopped properly archives the rest of its log; one that is down already cannot.
         yield (
-            f"{wanted.value} is later than the archive, which ends at {moment_text(seen.repository.archive.last_written)}; "
+            f"{wanted.value} is later than the archive, which ends at "
+            f"{moment_text(seen.repository.archive.last_written)}; "
             "for all that there is, use --to newest"
         )
 
@@ -232,17 +237,20 @@ def directory_refusals(seen: Observed, options: Options, backup: Backup) -> Iter
         yield f"{seen.data_directory} is a mount point and cannot be renamed; mount the file system one level above"
     if seen.foreign:
         yield (
-            f"{seen.data_directory} is no data directory of Postgres, but holds {', '.join(seen.foreign[:3])}; correct the "
+            f"{seen.data_directory} is no data directory of Postgres, but holds {', '.join(seen.foreign[:3])}; "
+            "correct the "
             "path, or move these away"
         )
     if seen.system and seen.system != backup.system and not options.replace_other:
         yield (
-            f"{seen.data_directory} belongs to another cluster ({seen.system}; the backup is of {backup.system}). On a new "
+            f"{seen.data_directory} belongs to another cluster ({seen.system}; the backup is of {backup.system}). On "
+            "a new "
             "server that is as it should be: say --replace-other (restore_replace_other: true)"
         )
     if backup.version != seen.version:
         yield (
-            f"the backup is of Postgres {backup.version}, and this server has {seen.version}; restore it on a server with "
+            f"the backup is of Postgres {backup.version}, and this server has {seen.version}; restore it on a server "
+            "with "
             f"{backup.version}, and upgrade there"
         )
 
@@ -262,8 +270,10 @@ def make(seen: Observed, options: Options) -> Plan:
             discard_first = options.discard_replaced and seen.free + seen.size >= needed
             if not discard_first:
                 refusals.append(
-                    f"{seen.data_directory} needs {gigabytes(needed)}, and there are {gigabytes(seen.free)} free; free some "
-                    "(the command discard removes what earlier restores replaced), or give up the present data directory, "
+                    f"{seen.data_directory} needs {gigabytes(needed)}, and there are {gigabytes(seen.free)} free; "
+                    "free some "
+                    "(the command discard removes what earlier restores replaced), or give up the present data "
+                    "directory, "
                     f"{gigabytes(seen.size)}, with --discard-replaced: there is no way back then"
                 )
     stamp = datetime.fromtimestamp(seen.now, UTC).strftime("%Y%m%dT%H%M%SZ")

@@ -38,7 +38,8 @@ class Server:
     binaries: Path
 
     def client(self, program: str, *arguments: str) -> list[str]:
-        return [str(self.binaries / program), f"--host={self.socket}", f"--port={self.port}", "--no-password", *arguments]
+        where = [f"--host={self.socket}", f"--port={self.port}", "--no-password"]
+        return [str(self.binaries / program), *where, *arguments]
 
 
 def identity() -> dict[str, Any]:
@@ -71,9 +72,15 @@ def environment(options: str = "") -> dict[str, str]:
 def run(command: Sequence[str], *, privileged: bool = False, check: bool = True) -> str:
     """The output. A program that fails says why in what is raised."""
     COMMANDS.append(shlex.join(command))
-    who = {} if privileged else identity()
     result = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd="/", env=environment(), stdin=subprocess.DEVNULL, **who
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        **({} if privileged else identity()),
     )
     if check and result.returncode:
         raise Failed(f"{Path(command[0]).name} ended with {result.returncode}: {last_words(result)}")

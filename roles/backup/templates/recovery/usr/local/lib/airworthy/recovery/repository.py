@@ -16,7 +16,7 @@ from settings import Settings
 
 LOST_KEY = re.compile(r"CryptoError|FormatError|is or was the repo encrypted|cipher", re.IGNORECASE)
 AWAY = re.compile(r"HostConnectError|unable to connect|timeout|ServiceError|FileReadError", re.IGNORECASE)
-WITHOUT_OPTIONS = "--log-level-console=warn"
+QUIETLY = "--log-level-console=warn"
 
 
 @dataclass(frozen=True)
@@ -105,12 +105,14 @@ def explained(message: str, stanza: str, repository: int) -> str:
     if LOST_KEY.search(words):
         advice = (
             "the key that opens it is wrong or lost: on the repository host, compare repo-cipher-pass in "
-            "/etc/pgbackrest/pgbackrest.conf with the secret backup_cipher on the controller (docs/recovery.md, 'The key "
+            "/etc/pgbackrest/pgbackrest.conf with the secret backup_cipher on the controller (docs/recovery.md, 'The "
+            "key "
             "is lost')"
         )
     elif "missing stanza" in words or "access denied" in words:
         advice = (
-            f"the repository has no stanza {stanza}, or does not let this server at it: compare backup_stanza with what "
+            f"the repository has no stanza {stanza}, or does not let this server at it: compare backup_stanza with "
+            "what "
             "the cluster was backed up by (on the repository host: sudo -u postgres pgbackrest info)"
         )
     elif AWAY.search(words):
@@ -132,30 +134,26 @@ def pgbackrest(settings: Settings, repository: int, *arguments: str) -> list[str
 
 def observe(settings: Settings, repository: int = 1) -> Repository:
     try:
-        said = run(pgbackrest(settings, repository, WITHOUT_OPTIONS, "--output=json", "info"))
+        said = run(pgbackrest(settings, repository, QUIETLY, "--output=json", "info"))
     except Failed as failure:
         raise Refused(explained(str(failure), settings.stanza, repository)) from failure
     backups, last_segment, archive = parse(json.loads(said), settings.stanza, repository)
     if not last_segment:
         return Repository(tuple(backups), Archive("", 0))
     place = f"archive/{settings.stanza}/{archive}"
-    listed = json.loads(run(pgbackrest(settings, repository, WITHOUT_OPTIONS, "--output=json", "repo-ls", place)))
+    listed = json.loads(run(pgbackrest(settings, repository, QUIETLY, "--output=json", "repo-ls", place)))
     timelines = [int(name[:8], 16) for name in listed if re.fullmatch(r"[0-9A-F]{8}\.history", name)]
     timeline = max([*timelines, int(last_segment[:8], 16)])
     ancestors: dict[int, int] = {}
     if timelines:
-        text = run(pgbackrest(settings, repository, WITHOUT_OPTIONS, "repo-get", f"{place}/{max(timelines):08X}.history"))
-        ancestors = history(text)
-    return Repository(
-        tuple(backups), Archive(last_segment, written(settings, repository, place, last_segment)), timeline, ancestors
-    )
+        file = f"{place}/{max(timelines):08X}.history"
+        ancestors = history(run(pgbackrest(settings, repository, QUIETLY, "repo-get", file)))
+    reach = Archive(last_segment, written(settings, repository, place, last_segment))
+    return Repository(tuple(backups), reach, timeline, ancestors)
 
 
 def written(settings: Settings, repository: int, place: str, segment: str) -> int:
     """When the segment came into the repository."""
-    listing = run(
-        pgbackrest(
-            settings, repository, WITHOUT_OPTIONS, "--output=json", f"--filter=^{segment}", "repo-ls", f"{place}/{segment[:16]}"
-        )
-    )
-    return max((entry.get("time", 0) for entry in json.loads(listing).values()), default=0)
+    options = (QUIETLY, "--output=json", f"--filter=^{segment}")
+    listed = json.loads(run(pgbackrest(settings, repository, *options, "repo-ls", f"{place}/{segment[:16]}")))
+    return max((entry.get("time", 0) for entry in listed.values()), default=0)

@@ -138,7 +138,8 @@ def replace(settings: Settings, options: Options, plan: Plan, record: Record) ->
 def command(settings: Settings, options: Options, plan: Plan) -> list[str]:
     assert plan.backup
     kind = "default" if plan.target.kind == "newest" else plan.target.kind
-    words = [f"--pg1-path={settings.data_directory}", f"--set={plan.backup.label}", f"--type={kind}", "--log-level-console=warn"]
+    words = ["--log-level-console=warn", f"--pg1-path={settings.data_directory}"]
+    words += [f"--set={plan.backup.label}", f"--type={kind}"]
     if plan.target.value:
         words.append(f"--target={plan.target.value}")
     if kind != "default":
@@ -182,8 +183,10 @@ def why_stopped(settings: Settings, offset: int) -> str:
     fatal = [line.partition("FATAL: ")[2].strip() for line in lines if "FATAL: " in line and "starting up" not in line]
     if UNREACHABLE in " ".join(fatal):
         return (
-            "the target is not in the archive: Postgres replayed all there is and did not meet it. For a time this means that "
-            "nothing was committed after it, so that --to newest gives the same; for a name or a transaction, that the backup "
+            "the target is not in the archive: Postgres replayed all there is and did not meet it. For a time this "
+            "means that "
+            "nothing was committed after it, so that --to newest gives the same; for a name or a transaction, that "
+            "the backup "
             "ended after it (choose an older one with --backup-set), or that it was never archived"
         )
     return f"Postgres stopped during recovery: {'; '.join(fatal[-3:]) or f'see {log_file(settings)}'}"

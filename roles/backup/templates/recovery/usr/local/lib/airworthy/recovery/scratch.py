@@ -39,8 +39,8 @@ def control_data(text: str) -> dict[str, str]:
 
 def needed(control: Mapping[str, str], primary: Mapping[str, int]) -> dict[str, int]:
     """The settings that recovery wants, as of the backup and as of now: they may have been raised in between."""
-    then = {name: int(control[f"{word} setting"]) for word, name in FROM_PRIMARY.items() if f"{word} setting" in control}
-    return {name: max(value, primary.get(name, 0)) for name, value in then.items()}
+    found = {name: control.get(f"{word} setting") for word, name in FROM_PRIMARY.items()}
+    return {name: max(int(value), primary.get(name, 0)) for name, value in found.items() if value}
 
 
 def owner(data: Path) -> int | None:

@@ -26,8 +26,8 @@ SAME_TEXT = (
     "-c lc_monetary=C -c xmlbinary=base64 -c row_security=off"
 )
 
-# Whoever waits for these locks lets nobody else in, so they are given up soon, and asked for again. An autovacuum that is
-# in the way gives way once deadlocks are looked for; whoever looks first is the one who gives up.
+# Whoever waits for these locks lets nobody else in, so they are given up soon, and asked for again. An autovacuum that
+# is in the way gives way once deadlocks are looked for; whoever looks first is the one who gives up.
 LOCKS = """
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SET LOCAL deadlock_timeout = '100ms';
@@ -131,7 +131,8 @@ def at_rest(server: Server, database: str, chosen: Sequence[Table], name: str, r
             except Failed as failure:
                 if attempt == TRIES:
                     raise Failed(
-                        f"somebody held a lock on the tables each of {TRIES} times that the drill wanted to look at them "
+                        f"somebody held a lock on the tables each of {TRIES} times that the drill wanted to look at "
+                        "them "
                         f"({failure}); look for long transactions in pg_stat_activity"
                     ) from failure
                 time.sleep(PAUSE_SECONDS)
