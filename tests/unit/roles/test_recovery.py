@@ -99,7 +99,7 @@ def test_a_plan_says_what_it_replaces_and_what_it_needs() -> None:
         ({"free": GB // 2, "size": GB}, wanting("newest", discard_replaced=True), "needs 11.0 GB"),
         ({"mount_point": True}, wanting("newest"), "is a mount point"),
         ({"system": "", "foreign": ("lost+found", "notes")}, wanting("newest"), "but holds lost.found, notes"),
-        ({"interrupted": "/pg/main.replaced-1"}, wanting("newest"), "was interrupted, and /pg/main.repl.*put-back"),
+        ({"interrupted": "/state"}, wanting("newest"), "was interrupted ..state.restore.running.json.; .*put-back"),
         ({"repository": Repository((), ARCHIVE)}, wanting("newest"), "holds no backup"),
         ({}, wanting("newest", backup_set="other"), "there is no backup other; there are old .*, new"),
         ({}, wanting("time", at(NOON - 3 * HOUR), backup_set="new"), "before the end of the first backup"),

@@ -27,7 +27,7 @@ import record as records
 import settings as told
 from plan import KINDS, Options, target
 from process import Failed, Refused, become_postgres, identity
-from settings import STATE, Settings
+from settings import RESTORES, STATE, Settings
 
 
 EXTRACTED = Path("/var/lib/airworthy/extract")
@@ -42,9 +42,9 @@ def stop(number: int, _frame: FrameType | None) -> None:
 
 
 @contextmanager
-def alone(what: str) -> Iterator[None]:
+def alone(what: str, directory: Path = STATE) -> Iterator[None]:
     """The kernel lets go of the lock, whatever becomes of this process."""
-    with (STATE / f"{what}.lock").open("w") as lock:
+    with (directory / f"{what}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -56,6 +56,7 @@ def directories(settings: Settings) -> None:
     """As the units make them."""
     if os.geteuid() != 0:
         return
+    RESTORES.mkdir(mode=0o755, parents=True, exist_ok=True)
     for path in (STATE, settings.drill.directory, EXTRACTED):
         path.mkdir(mode=0o750, parents=True, exist_ok=True)
         os.chown(path, identity()["user"], identity()["group"])
@@ -82,6 +83,11 @@ def cleanup(settings: Settings, _options: argparse.Namespace) -> dict[str, Any]:
     return {"ok": True, "concluded": found}
 
 
+def as_root() -> None:
+    if os.geteuid() != 0:
+        raise Refused("this stops and starts Postgres; run it as root")
+
+
 def wish(options: argparse.Namespace) -> Options:
     return Options(
         target=target(options.to, options.target),
@@ -105,21 +111,24 @@ def plan(settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
 def restore(settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
     from restore import restore as run
 
-    with alone("restore"):
+    as_root()
+    with alone("restore", RESTORES):
         return run(settings, wish(options))
 
 
 def put_back(settings: Settings, _options: argparse.Namespace) -> dict[str, Any]:
     from restore import undo
 
-    with alone("restore"):
+    as_root()
+    with alone("restore", RESTORES):
         return undo(settings)
 
 
 def discard(settings: Settings, _options: argparse.Namespace) -> dict[str, Any]:
     from restore import discard as run
 
-    with alone("restore"):
+    as_root()
+    with alone("restore", RESTORES):
         return run(settings)
 
 

@@ -69,7 +69,7 @@ class Observed:
     free: int = 0
     mount_point: bool = False
     foreign: tuple[str, ...] = ()  # files of a directory that is no cluster
-    interrupted: str = ""  # where an interrupted restore left what it replaced
+    interrupted: str = ""  # where the record of an interrupted restore is
 
 
 @dataclass(frozen=True)
@@ -225,8 +225,9 @@ def beyond_archive(seen: Observed, options: Options) -> Iterator[str]:
 def directory_refusals(seen: Observed, options: Options, backup: Backup) -> Iterator[str]:
     if seen.interrupted:
         yield (
-            f"an earlier restore was interrupted, and {seen.interrupted} holds what it was to replace; "
-            "run the command put-back first"
+            f"an earlier restore was interrupted ({seen.interrupted}/restore.running.json); run the command put-back "
+            "first, "
+            "which brings back what it was to replace"
         )
     if seen.running and not options.stop_running:
         yield (

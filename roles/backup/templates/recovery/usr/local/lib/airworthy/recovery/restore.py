@@ -8,15 +8,16 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import repository as repositories
 from plan import Observed, Options, Plan, make, replaced_directories
-from process import COMMANDS, Failed, Refused, Session, identity, run
+from process import COMMANDS, Failed, Refused, Session, run
 from record import Record, conclude, last
 from scratch import control_data
-from settings import Settings
+from settings import RESTORES, Settings
 
 RECOVERED = """
 SELECT r, coalesce(pg_last_xact_replay_timestamp()::text, ''), pg_last_wal_replay_lsn() FROM pg_is_in_recovery() AS r"""
@@ -32,7 +33,7 @@ def observe(settings: Settings, options: Options) -> Observed:
         binaries = Path(f"/usr/lib/postgresql/{cluster.read_text().strip()}/bin")
         control = control_data(run([str(binaries / "pg_controldata"), str(data)]))
     there = data if data.exists() else data.parent
-    interrupted = last("restore.running").get("replaced") or ""
+    interrupted = last("restore.running", RESTORES)
     return Observed(
         stanza=settings.stanza,
         version=settings.version,
@@ -46,7 +47,7 @@ def observe(settings: Settings, options: Options) -> Observed:
         free=shutil.disk_usage(there).free,
         mount_point=data.is_mount(),
         foreign=() if cluster.exists() or not data.exists() else tuple(sorted(os.listdir(data))),
-        interrupted=interrupted if Path(interrupted).exists() and interrupted else "",
+        interrupted=str(RESTORES) if interrupted else "",
     )
 
 
@@ -85,18 +86,21 @@ def restore(settings: Settings, options: Options) -> dict[str, Any]:
     plan = make(seen, options)
     if plan.refusals or plan.backup is None:
         raise Refused("\n".join(plan.refusals))
-    conclude("restore")
-    record = Record("restore")
+    record = Record("restore", RESTORES)
     record.data.update(
-        target=str(plan.target), replaced=plan.replaced, was_running=seen.running,
+        target=str(plan.target),
+        replaced=plan.replaced,
+        given_up=False,
+        was_running=seen.running,
         backup={"label": plan.backup.label, "repository": plan.backup.repository, "size": plan.backup.size},
     )
+    record.save()
     begun = time.monotonic()
     try:
         replace(settings, options, plan, record)
     except BaseException as failure:
         reason = str(failure) or type(failure).__name__
-        back = put_back(settings, plan.replaced, seen.running)
+        back = put_back(settings, record.data)
         record.data["replaced"] = ""
         record.finish(f"{reason}. {back}")
         if isinstance(failure, (Failed, Refused, OSError)):
@@ -120,13 +124,14 @@ def replace(settings: Settings, options: Options, plan: Plan, record: Record) ->
                 raise Failed(f"Postgres goes on on {data} after systemctl stop {settings.unit}; who started it?")
     with record.step("put the present data directory aside"):
         if plan.replaced and plan.discard_first:
+            record.data.update(given_up=True, replaced="")
+            record.save()
             shutil.rmtree(data)
         elif plan.replaced:
             data.rename(plan.replaced)
         elif data.exists():
             data.rmdir()
-        data.mkdir(mode=0o700, parents=True)
-        os.chown(data, identity()["user"], identity()["group"])
+        run(["mkdir", "--mode=0700", str(data)])
     with record.step("restore the backup"):
         run(command(settings, options, plan))
     with record.step("recover"):
@@ -192,19 +197,19 @@ def why_stopped(settings: Settings, offset: int) -> str:
     return f"Postgres stopped during recovery: {'; '.join(fatal[-3:]) or f'see {log_file(settings)}'}"
 
 
-def put_back(settings: Settings, replaced: str, was_running: bool) -> str:
+def put_back(settings: Settings, record: Mapping[str, Any]) -> str:
     """The state before; also what the command of that name does after an interruption."""
-    data = settings.data_directory
+    data, replaced, was_running = settings.data_directory, record["replaced"], bool(record["was_running"])
     systemctl("stop", settings.unit, check=False)
     if replaced and not Path(replaced).exists():
-        if (data / "PG_VERSION").exists() and not (data / "recovery.signal").exists():
-            return started(settings, was_running)  # it failed before anything was put aside
-        return "The data directory that was there had been given up, and there is none now; restore another target"
-    if data.exists() and (replaced or not was_running):
+        return started(settings, was_running)  # a rename is whole: it had not come to that yet
+    if data.exists():
         shutil.rmtree(data)
     if replaced:
         Path(replaced).rename(data)
         return started(settings, was_running)
+    if record["given_up"]:
+        return "The data directory that was there had been given up, and there is none now; restore another target"
     return "There was no cluster before, and there is none now"
 
 
@@ -216,17 +221,17 @@ def started(settings: Settings, was_running: bool) -> str:
 
 def undo(settings: Settings) -> dict[str, Any]:
     """After a restore that was killed."""
-    found = last("restore.running")
+    found = last("restore.running", RESTORES)
     if not found:
         raise Refused("no restore was interrupted, there is nothing to put back")
-    said = put_back(settings, found.get("replaced") or "", bool(found.get("was_running")))
-    conclude("restore")
+    said = put_back(settings, found)
+    conclude("restore", RESTORES)
     return {"ok": True, "message": said}
 
 
 def discard(settings: Settings) -> dict[str, Any]:
     """Remove what restores have replaced, once somebody is sure."""
-    if last("restore.running"):
+    if last("restore.running", RESTORES):
         raise Refused("a restore was interrupted; run put-back first")
     removed = replaced_directories(settings.data_directory)
     for path in removed:

@@ -13,6 +13,8 @@ from process import Server
 
 FILE = Path("/etc/airworthy/backup/recovery.json")
 STATE = Path("/var/lib/airworthy/recovery")
+# root's alone: what root writes into a directory of postgres could be led astray.
+RESTORES = Path("/var/lib/airworthy/restore")
 
 
 @dataclass(frozen=True)
