@@ -207,6 +207,9 @@ def main() -> int:
         settings = told.load()
         directories(settings)
         result = options.run(settings, options)
+    except Stopped as signal_name:
+        print(f"STOPPED by {signal_name}; what was begun is cleared away", file=sys.stderr)
+        return 1
     except (Refused, Failed) as problem:
         kind = "refused" if isinstance(problem, Refused) else "failed"
         if options.json:

@@ -67,6 +67,9 @@ def clean(root: Path) -> None:
         shutil.rmtree(directory)
 
 
+NOT_YET = re.compile("starting up|not yet accepting")  # said to whoever asks too early
+
+
 class Scratch:
     def __init__(self, settings: Settings, root: Path, repository: int, primary: Mapping[str, int]) -> None:
         self.settings = settings
@@ -184,8 +187,11 @@ class Scratch:
 
     def last_words(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
-        telling = [re.sub(r"^.*?(FATAL|PANIC|ERROR|HINT|DETAIL): +", r"\1: ", line) for line in lines[-40:]
-                   if re.search(r"(FATAL|PANIC|ERROR|HINT): ", line)]
+        telling = [
+            re.sub(r"^.*?(FATAL|PANIC|ERROR|HINT): +", r"\1: ", line)
+            for line in lines[-40:]
+            if re.search(r"(FATAL|PANIC|ERROR|HINT): ", line) and not NOT_YET.search(line)
+        ]
         return "; ".join((telling or lines)[-3:])
 
     def remove(self) -> None:
