@@ -218,6 +218,7 @@ def test_what_pgbackrest_says_of_a_repository() -> None:
     ("message", "reason"),
     [
         ("[CryptoError] unable to load info file\nHINT: is or was the repo encrypted?", "key .* is wrong or lost"),
+        ("pgbackrest ended with -11: it said nothing", "key .* is wrong or lost"),    # Debian 12
         ("[AccessError] raised from remote-0 tls protocol on 'b': access denied", "has no stanza app"),
         ("missing stanza path", "has no stanza app"),
         ("[HostConnectError] unable to connect to 'b:8432': [111] Connection refused", "does not answer"),

@@ -15,6 +15,7 @@ from process import Failed, Refused, run
 from settings import Settings
 
 LOST_KEY = re.compile(r"CryptoError|FormatError|is or was the repo encrypted|cipher", re.IGNORECASE)
+CRASH = re.compile(r"ended with -\d+")
 AWAY = re.compile(r"HostConnectError|unable to connect|timeout|ServiceError|FileReadError", re.IGNORECASE)
 QUIETLY = "--log-level-console=warn"
 
@@ -102,7 +103,8 @@ def parse(found: Sequence[Mapping[str, Any]], stanza: str, repository: int) -> t
 def explained(message: str, stanza: str, repository: int) -> str:
     """pgBackRest's words, and what they mean to somebody who is in a hurry."""
     words = " ".join(message.split())
-    if LOST_KEY.search(words):
+    if LOST_KEY.search(words) or CRASH.search(words):
+        # Debian 12's pgBackRest crashes when the other side tells it that.
         advice = (
             "the key that opens it is wrong or lost: on the repository host, compare repo-cipher-pass in "
             "/etc/pgbackrest/pgbackrest.conf with the secret backup_cipher on the controller (docs/recovery.md, 'The "
