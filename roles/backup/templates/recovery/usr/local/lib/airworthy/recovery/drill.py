@@ -48,8 +48,7 @@ def disk_refusal(size: int, free: int, total: int, directory: Path) -> str | Non
         return None
     return (
         f"{directory} has {free // MEGABYTE} MB free, and a drill with this backup wants {wanted // MEGABYTE} MB, a "
-        "twentieth "
-        "of the disk left over; free some, or set backup_drill_directory to a larger file system"
+        "twentieth of the disk left over; free some, or set backup_drill_directory to a larger file system"
     )
 
 
@@ -132,8 +131,7 @@ class Drill:
                 why = f"the last one that failed is {failed}" if failed else "none failed"
                 raise Failed(
                     f"segment {segment} was not archived within {self.settings.drill.archive_wait_seconds} s ({why}); "
-                    "look "
-                    "into /var/log/postgresql and /var/log/pgbackrest"
+                    "look into /var/log/postgresql and /var/log/pgbackrest"
                 )
             time.sleep(0.5)
 

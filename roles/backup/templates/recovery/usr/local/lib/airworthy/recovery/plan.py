@@ -106,8 +106,7 @@ class Plan:
         if self.backup:
             yield (
                 f"from backup: {self.backup.label} of {moment_text(self.backup.finished)}, "
-                f"{gigabytes(self.backup.size)}, "
-                f"repository {self.backup.repository}"
+                f"{gigabytes(self.backup.size)}, repository {self.backup.repository}"
             )
         yield f"into: {self.data_directory}"
         if self.stop_first:
@@ -226,8 +225,7 @@ def directory_refusals(seen: Observed, options: Options, backup: Backup) -> Iter
     if seen.interrupted:
         yield (
             f"an earlier restore was interrupted ({seen.interrupted}/restore.running.json); run the command put-back "
-            "first, "
-            "which brings back what it was to replace"
+            "first, which brings back what it was to replace"
         )
     if seen.running and not options.stop_running:
         yield (
@@ -239,20 +237,17 @@ def directory_refusals(seen: Observed, options: Options, backup: Backup) -> Iter
     if seen.foreign:
         yield (
             f"{seen.data_directory} is no data directory of Postgres, but holds {', '.join(seen.foreign[:3])}; "
-            "correct the "
-            "path, or move these away"
+            "correct the path, or move these away"
         )
     if seen.system and seen.system != backup.system and not options.replace_other:
         yield (
             f"{seen.data_directory} belongs to another cluster ({seen.system}; the backup is of {backup.system}). On "
-            "a new "
-            "server that is as it should be: say --replace-other (restore_replace_other: true)"
+            "a new server that is as it should be: say --replace-other (restore_replace_other: true)"
         )
     if backup.version != seen.version:
         yield (
             f"the backup is of Postgres {backup.version}, and this server has {seen.version}; restore it on a server "
-            "with "
-            f"{backup.version}, and upgrade there"
+            f"with {backup.version}, and upgrade there"
         )
 
 
@@ -274,8 +269,7 @@ def make(seen: Observed, options: Options) -> Plan:
                     f"{seen.data_directory} needs {gigabytes(needed)}, and there are {gigabytes(seen.free)} free; "
                     "free some "
                     "(the command discard removes what earlier restores replaced), or give up the present data "
-                    "directory, "
-                    f"{gigabytes(seen.size)}, with --discard-replaced: there is no way back then"
+                    f"directory, {gigabytes(seen.size)}, with --discard-replaced: there is no way back then"
                 )
     stamp = datetime.fromtimestamp(seen.now, UTC).strftime("%Y%m%dT%H%M%SZ")
     return Plan(

@@ -108,14 +108,12 @@ def explained(message: str, stanza: str, repository: int) -> str:
         advice = (
             "the key that opens it is wrong or lost: on the repository host, compare repo-cipher-pass in "
             "/etc/pgbackrest/pgbackrest.conf with the secret backup_cipher on the controller (docs/recovery.md, 'The "
-            "key "
-            "is lost')"
+            "key is lost')"
         )
     elif "missing stanza" in words or "access denied" in words:
         advice = (
             f"the repository has no stanza {stanza}, or does not let this server at it: compare backup_stanza with "
-            "what "
-            "the cluster was backed up by (on the repository host: sudo -u postgres pgbackrest info)"
+            "what the cluster was backed up by (on the repository host: sudo -u postgres pgbackrest info)"
         )
     elif AWAY.search(words):
         advice = "the repository host does not answer: start it, or choose another repository with --repository"

@@ -191,8 +191,7 @@ def why_stopped(settings: Settings, offset: int) -> str:
             "the target is not in the archive: Postgres replayed all there is and did not meet it. For a time this "
             "means that "
             "nothing was committed after it, so that --to newest gives the same; for a name or a transaction, that "
-            "the backup "
-            "ended after it (choose an older one with --backup-set), or that it was never archived"
+            "the backup ended after it (choose an older one with --backup-set), or that it was never archived"
         )
     return f"Postgres stopped during recovery: {'; '.join(fatal[-3:]) or f'see {log_file(settings)}'}"
 

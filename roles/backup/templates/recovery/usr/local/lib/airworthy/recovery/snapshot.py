@@ -132,8 +132,7 @@ def at_rest(server: Server, database: str, chosen: Sequence[Table], name: str, r
                 if attempt == TRIES:
                     raise Failed(
                         f"somebody held a lock on the tables each of {TRIES} times that the drill wanted to look at "
-                        "them "
-                        f"({failure}); look for long transactions in pg_stat_activity"
+                        f"them ({failure}); look for long transactions in pg_stat_activity"
                     ) from failure
                 time.sleep(PAUSE_SECONDS)
                 continue
