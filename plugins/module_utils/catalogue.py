@@ -189,9 +189,9 @@ _MAINTENANCE = _section(
     ("maint.scan", "Hosts are scanned for weaknesses",
      "a recent scan, its findings listed", "*", "quick", None),
     ("dr.restore", "Backups can be restored",
-     "restored, compared, and recovered to a point in time", "database backup", "deep", None),
+     "restored, compared, and recovered to a point in time", "database", "quick deep", "backup"),
     ("dr.plan", "Recovery is documented and drilled",
-     "a runbook whose commands are the ones the drills run", "*", "quick", None),
+     "a runbook whose commands are the ones the drills run", "database", "quick", "backup"),
 )
 # fmt: on
 

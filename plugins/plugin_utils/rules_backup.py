@@ -64,10 +64,23 @@ def files_are_looked_after(values: Values) -> Iterator[str]:
         yield "backup_files_paths is empty; write what is to be backed up, as in /etc"
 
 
+def drills_are_made(values: Values) -> Iterator[str]:
+    """A backup that nobody restored is a hope; and an objective below archive_timeout is one, too."""
+    if values.get("backup_drill_schedule") == "":
+        yield "backup_drill_schedule is empty; write when drills begin, as in Sun *-*-1..7 04:00"
+    point, timeout = values.get("backup_recovery_point_seconds"), values.get("backup_archive_timeout")
+    if point and timeout and point < timeout:
+        yield (
+            f"backup_recovery_point_seconds is {point}, and backup_archive_timeout, after which the log is archived, "
+            f"is {timeout}; write at least {timeout}, or archive sooner"
+        )
+
+
 RULES = (
     repositories_are_complete,
     repositories_are_several_places,
     keeper_is_a_host,
     full_backups_are_made,
     files_are_looked_after,
+    drills_are_made,
 )

@@ -217,6 +217,12 @@ def schedule(text: str) -> str | None:
     return None
 
 
+def table(text: str) -> str | None:
+    if not re.fullmatch(r"[^.\s]+\.[^.\s]+", text):
+        return "write a table with its schema, as in public.users"
+    return None
+
+
 def absolute_path(text: str) -> str | None:
     if not text.startswith("/"):
         return "write an absolute path, beginning with /"

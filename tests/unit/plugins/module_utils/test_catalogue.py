@@ -37,7 +37,7 @@ PROVED_BY = {
     "app": {"deploy.steps", "deploy.rollback", "env.contract", "perf.memory"},
     "exporters": {"mon.exporters"},
     "base": {"scale.host"},
-    "backup": {"db.backup", "data.backup_encrypted", "data.retention"},
+    "backup": {"db.backup", "data.backup_encrypted", "data.retention", "dr.restore", "dr.plan"},
 }  # fmt: skip
 
 ROLES = Path(__file__).parents[4] / "roles"
