@@ -38,7 +38,7 @@ certify: .venv/.done ## certify the demo's server, deeply
 test: lint unit sanity molecule ## all of the tests
 
 lint: .venv/.done ## ansible-lint (production profile), yamllint, ruff, mypy
-	ruff check plugins tests molecule
+	ruff check plugins roles tests molecule
 	yamllint --strict .
 	mypy plugins
 	ansible-lint

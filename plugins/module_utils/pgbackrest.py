@@ -59,7 +59,8 @@ def reason(output: str) -> str:
 
 def stanza_info(stanza: str) -> dict[str, Any]:
     """The stanza's entry of `pgbackrest info --output=json`."""
-    entries = json.loads(run(stanza, "--output=json", "info"))
+    # With a wrong key its message quotes control characters as they are.
+    entries = json.loads(run(stanza, "--output=json", "info"), strict=False)
     found: dict[str, Any] = next(entry for entry in entries if entry["name"] == stanza)
     return found
 

@@ -106,7 +106,7 @@ RESTORE = (
 
 def statuses(output: str, stanza: str) -> dict[int, int]:
     """The status of a stanza by repository, from `pgbackrest info --output=json`."""
-    found = [entry for entry in json.loads(output) if entry["name"] == stanza]
+    found = [entry for entry in json.loads(output, strict=False) if entry["name"] == stanza]
     return {repo["key"]: repo["status"]["code"] for entry in found for repo in entry.get("repo", [])}
 
 

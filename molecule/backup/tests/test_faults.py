@@ -107,7 +107,7 @@ def test_a_full_disk_loses_nothing(host: Host, keeper: Host, sql: Sql, archived:
         sql("INSERT INTO outage VALUES (1)")
         sql("SELECT pg_switch_wal()")
         log = host.file("/var/log/pgbackrest/app-archive-push-async.log")
-        assert "No space left on device" in log.content_string
+        assert "could not push WAL file" in log.content_string
         keeper.check_output(f"rm {REPOSITORY}/filler")
         archived()
     keeper.check_output("systemctl start airworthy-backup@full")
@@ -128,15 +128,16 @@ def test_a_lost_key_is_called_by_its_name(keeper: Host, certified: Certified) ->
     assert verdict(certified(keeper), "db.backup")[0] == {"pass"}
 
 
-def test_a_clock_that_was_set_back_makes_no_backup_that_sorts_wrongly(keeper: Host, info: Info) -> None:
-    """pgBackRest names backups by the clock. The clock of a container is its host's, hence faketime."""
+def test_a_clock_that_jumps_leaves_the_backups_in_order(keeper: Host, info: Info) -> None:
+    """They are named by the database's clock. The clock of a container is its host's, hence faketime."""
     keeper.check_output("apt-get install --yes --no-install-recommends faketime")
-    before = [backup["label"] for backup in info()["backup"]]
-    back = keeper.run("runuser -u postgres -- faketime '20 minutes ago' pgbackrest --stanza=app --type=incr backup")
-    assert back.rc != 0 and "clock" in (back.stdout + back.stderr).lower(), back.stdout + back.stderr
-    assert [backup["label"] for backup in info()["backup"]] == before
+    for jump in ("20 minutes ago", "+20 minutes"):
+        before = info()["backup"][-1]["label"]
+        keeper.check_output(f"runuser -u postgres -- faketime '{jump}' pgbackrest --stanza=app --type=diff backup")
+        assert info()["backup"][-1]["label"] > before
+    labels = [backup["label"].split("_")[-1] for backup in info()["backup"]]
+    assert labels == sorted(labels)
     keeper.check_output("systemctl start airworthy-backup@incr")
-    assert len(info()["backup"]) == len(before) + 1
 
 
 def test_a_tampered_list_of_backups_is_refused(keeper: Host, info: Info) -> None:

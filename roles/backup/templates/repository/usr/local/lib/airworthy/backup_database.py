@@ -139,7 +139,7 @@ def info(wishes: Mapping[str, Any]) -> list[dict[str, Any]]:
             errors="backslashreplace",
             check=False,
         )
-        stanzas = json.loads(result.stdout) if result.returncode == 0 else []
+        stanzas = json.loads(result.stdout, strict=False) if result.returncode == 0 else []
         known = next((stanza for stanza in stanzas if stanza["name"] == place.stanza), {"backup": [], "repo": []})
         found.append({"stanza": place.stanza, "repository": place.repository, **known})
     return found

@@ -29,7 +29,6 @@ from plan import KINDS, Options, target
 from process import Failed, Refused, become_postgres, identity
 from settings import RESTORES, STATE, Settings
 
-
 EXTRACTED = Path("/var/lib/airworthy/extract")
 
 
