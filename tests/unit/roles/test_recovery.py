@@ -335,3 +335,23 @@ def test_who_is_killed_leaves_how_far_it_came(tmp_path: Path) -> None:
 def test_no_drill_yet(tmp_path: Path) -> None:
     assert record.last("drill", tmp_path) == {}
     assert record.metrics({}) == ""
+
+
+class Busy:
+    """A session that gets the lock on `big` only before all others."""
+
+    def __init__(self) -> None:
+        self.held: list[str] = []
+
+    def rows(self, sql: str) -> None:
+        name = sql.split('"')[3]
+        if name == "big" and self.held:
+            raise process.Failed("deadlock detected")
+        self.held.append(name)
+
+
+def test_the_table_at_which_locking_failed_is_named() -> None:
+    small, big = TABLES[1], TABLES[0]
+    refused = snapshot.lock(Busy(), [small, big])
+    assert refused and refused[0] == big
+    assert snapshot.lock(Busy(), [big, small]) is None

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from process import Failed, Server, Session, identifier, literal
 
 MEGABYTE = 1_048_576
-TRIES = 20
-PAUSE_SECONDS = 3
+TRIES = 40
+PAUSE_SECONDS = 2
 
 TABLES = """
 SELECT n.nspname, c.relname, pg_table_size(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -121,19 +121,21 @@ def moment(server: Server, database: str, chosen: Sequence[Table], name: str) ->
 
 
 def at_rest(server: Server, database: str, chosen: Sequence[Table], name: str, reader: Session) -> float:
+    order = list(chosen)
     for attempt in range(1, TRIES + 1):
         with Session(server, database) as writer:
             writer.rows(LOCKS)
             begun = time.monotonic()
-            try:
-                if chosen:
-                    writer.rows(f"LOCK TABLE ONLY {', ONLY '.join(table.quoted for table in chosen)} IN SHARE MODE")
-            except Failed as failure:
+            if refused := lock(writer, order):
+                table, failure = refused
                 if attempt == TRIES:
                     raise Failed(
-                        f"somebody held a lock on the tables each of {TRIES} times that the drill wanted to look at "
-                        f"them ({failure}); look for long transactions in pg_stat_activity"
-                    ) from failure
+                        f"somebody held a lock on {table} each of {TRIES} times that the drill wanted to see it "
+                        f"({failure}); look for long transactions in pg_stat_activity"
+                    )
+                # Who writes to it first and to the others later must be kept out here, or each waits for the other.
+                order.remove(table)
+                order.insert(0, table)
                 time.sleep(PAUSE_SECONDS)
                 continue
             exported = writer.value("SELECT pg_export_snapshot()")
@@ -142,3 +144,13 @@ def at_rest(server: Server, database: str, chosen: Sequence[Table], name: str, r
             writer.rows("COMMIT")
             return time.monotonic() - begun
     raise AssertionError("unreachable")
+
+
+def lock(writer: Session, order: Sequence[Table]) -> tuple[Table, Failed] | None:
+    """Keep writers out of all of them; else the table at which that failed, and why."""
+    for table in order:
+        try:
+            writer.rows(f"LOCK TABLE ONLY {table.quoted} IN SHARE MODE")
+        except Failed as failure:
+            return table, failure
+    return None
