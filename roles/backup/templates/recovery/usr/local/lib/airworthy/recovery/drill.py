@@ -193,4 +193,3 @@ def drill(settings: Settings, repository: int) -> Record:
     else:
         record.finish()
     return record
-

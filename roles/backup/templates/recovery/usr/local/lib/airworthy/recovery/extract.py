@@ -129,4 +129,3 @@ def pipe(settings: Settings, scratch: Scratch, what: list[str], new: str) -> Non
         said = sink.stderr.read() + source.stderr.read()
     if source.returncode or sink.returncode:
         raise Failed(f"the copy failed: {' '.join(said.split())}")
-

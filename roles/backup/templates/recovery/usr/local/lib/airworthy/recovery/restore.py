@@ -237,4 +237,3 @@ def discard(settings: Settings) -> dict[str, Any]:
         COMMANDS.append(f"rm -rf {path}")
         shutil.rmtree(path)
     return {"ok": True, "message": f"removed: {', '.join(map(str, removed)) or 'nothing, there was nothing to remove'}"}
-
