@@ -89,8 +89,8 @@ class Drill:
                 raise Refused("this server is a standby; drill on its primary")
             if session.value("SELECT system_identifier FROM pg_control_system()") != backup.system:
                 raise Refused(
-                    "the repository holds the backups of another cluster: restore it (restore.yml), or begin anew with this "
-                    "one (site.yml -e backup_adopt_cluster=true)"
+                    "the repository holds the backups of another cluster: restore it (restore.yml), or begin anew with "
+                    "this one (site.yml -e backup_adopt_cluster=true)"
                 )
             primary = primary_settings(session)
             session.rows(PREPARE)
