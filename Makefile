@@ -10,7 +10,7 @@ unexport ANSIBLE_CONFIG ANSIBLE_INVENTORY
 SCENARIOS := base tls postgresql pgbouncer app nginx acme exporters backup site
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down certify test lint unit sanity molecule judges bench bench-edge lock clean
+.PHONY: help demo demo-down certify test lint unit sanity molecule judges bench bench-edge bench-backup lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -67,6 +67,9 @@ bench: .venv/.done ## time the site, side by side with what apt alone needs
 bench-edge: .venv/.done ## what firewall, limits and TLS cost at the edge, side by side
 	prepare
 	tests/bench/edge
+
+bench-backup: .venv/.done ## what a running backup costs the demo's database, side by side
+	tests/bench/backup
 
 lock: .venv/.done ## pin the dependencies of pyproject.toml anew
 	uv pip compile pyproject.toml --group test --group lint --group maintain --python-version 3.11 --upgrade \
