@@ -16,6 +16,7 @@ from testinfra.host import Host
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.hookimpl(tryfirst=True)    # before pytest-xdist looks for its groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """These tests wait more than they work: each pair of hosts has a process of its own."""
     for item in items:
