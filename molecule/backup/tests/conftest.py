@@ -16,14 +16,6 @@ from testinfra.host import Host
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.hookimpl(tryfirst=True)    # before pytest-xdist looks for its groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """These tests wait more than they work: each pair of hosts has a process of its own."""
-    for item in items:
-        host = item.callspec.params["_testinfra_host"]  # type: ignore[attr-defined]
-        item.add_marker(pytest.mark.xdist_group(host.backend.get_pytest_id()))
-
-
 @pytest.fixture(scope="module")
 def keeper(host: Host) -> Host:
     """The host that keeps the backups of the host under test."""
