@@ -104,7 +104,7 @@ def test_a_full_disk_loses_nothing(host: Host, keeper: Host, sql: Sql, archived:
     with small_disk(keeper, free_mb=8):
         keeper.run(f"dd if=/dev/zero of={REPOSITORY}/filler bs=64k")
         assert keeper.run("systemctl start airworthy-backup@full").rc != 0
-        sql("INSERT INTO outage VALUES (1)")
+        sql("SELECT pg_logical_emit_message(false, 'test', 'a segment that nobody can store')")
         sql("SELECT pg_switch_wal()")
         log = host.file("/var/log/pgbackrest/app-archive-push-async.log")
         assert "could not push WAL file" in log.content_string

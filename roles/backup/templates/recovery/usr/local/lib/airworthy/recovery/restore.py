@@ -29,7 +29,7 @@ def observe(settings: Settings, options: Options) -> Observed:
     data = settings.data_directory
     cluster = data / "PG_VERSION"
     control: dict[str, str] = {}
-    if cluster.exists():
+    if (data / "global" / "pg_control").exists():    # a restore brings it last
         binaries = Path(f"/usr/lib/postgresql/{cluster.read_text().strip()}/bin")
         control = control_data(run([str(binaries / "pg_controldata"), str(data)]))
     there = data if data.exists() else data.parent
