@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-GROUPS = frozenset({"server", "edge", "app", "database", "cache", "monitoring", "logs", "backup"})
+from ansible_collections.airworthy.stack.plugins.module_utils.catalogue import tiers_of
 
 
 def backup_clients(hostvars: Mapping[str, Mapping[str, Any]], keeper: str) -> list[str]:
@@ -15,7 +15,7 @@ def backup_clients(hostvars: Mapping[str, Mapping[str, Any]], keeper: str) -> li
     def kept_by(host: str) -> str:
         return hostvars[host].get("backup_host") or (dedicated[0] if dedicated else host)
 
-    of_a_tier = [host for host in hostvars if GROUPS & set(hostvars[host]["group_names"])]
+    of_a_tier = [host for host in hostvars if tiers_of(hostvars[host]["group_names"])]
     return [host for host in of_a_tier if kept_by(host) == keeper]
 
 

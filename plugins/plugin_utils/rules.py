@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from ansible_collections.airworthy.stack.plugins.module_utils.catalogue import ALL_IN_ONE_GROUP, TIERS, tiers_of
+
 from . import (
     ranges,
     rules_acme,
@@ -27,8 +29,7 @@ from . import (
 Values = Mapping[str, Any]
 Rule = Callable[[Values], Iterable[str]]
 
-TIERS = ("edge", "app", "database", "cache", "monitoring", "logs", "backup")
-GROUPS = ("server", *TIERS)
+GROUPS = (ALL_IN_ONE_GROUP, *TIERS)
 
 # Where a role that has required variables runs; others, and roles not listed, run everywhere.
 ROLE_TIERS = {"app": "app", "nginx": "edge", "postgresql": "database", "pgbouncer": "database"}
@@ -90,9 +91,8 @@ SHAPES: dict[str, Callable[[str], str | None]] = {
 }
 
 
-def tiers(values: Values) -> set[str]:
-    groups = set(values.get("group_names") or ())
-    return set(TIERS) if "server" in groups else groups & set(TIERS)
+def tiers(values: Values) -> frozenset[str]:
+    return tiers_of(values.get("group_names") or ())
 
 
 def applies(role: str, values: Values) -> bool:

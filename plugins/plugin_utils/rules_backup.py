@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ansible_collections.airworthy.stack.plugins.module_utils.catalogue import ALL_IN_ONE_GROUP, TIERS
+
 Values = Mapping[str, Any]
 
 NEEDS = {
@@ -13,7 +15,6 @@ NEEDS = {
     "s3": ("endpoint", "bucket", "region", "access_key", "secret_key"),
     "sftp": ("host", "user", "private_key_file", "fingerprint"),
 }
-GROUPS = ("server", "edge", "app", "database", "cache", "monitoring", "logs", "backup")
 
 
 def repositories_are_complete(values: Values) -> Iterator[str]:
@@ -43,7 +44,7 @@ def repositories_are_several_places(values: Values) -> Iterator[str]:
 def keeper_is_a_host(values: Values) -> Iterator[str]:
     """A misspelt name would leave a server without backups."""
     groups, keeper = values.get("groups") or {}, values.get("backup_host")
-    known = {host for name in GROUPS for host in groups.get(name, ())}
+    known = {host for name in (ALL_IN_ONE_GROUP, *TIERS) for host in groups.get(name, ())}
     if keeper and known and keeper not in known:
         yield f"backup_host is {keeper!r}, which is in no group of the site; write the inventory name of a host that is"
 
