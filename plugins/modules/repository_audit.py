@@ -108,6 +108,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -233,8 +234,8 @@ def observe_vault(vault: Path) -> float | None:
     return min((state.st_ctime for state in states if state.st_nlink == 1), default=None)
 
 
-def examine_backups(params: dict[str, Any]) -> Control:
-    now, places = time.time(), observe_places(params)
+def examine_backups(params: dict[str, Any], places: Sequence[Place]) -> Control:
+    now = time.time()
     jobs = json.loads(JOBS.read_text()) if JOBS.exists() else {}
     oldest = min((full for place in places for full in place.fulls), default=None)
     timers: list[Timer] = observe_timers(params["timers"])
@@ -247,21 +248,21 @@ def examine_backups(params: dict[str, Any]) -> Control:
     return judged("db.backup", "quick", checks, command=command, remediation=REMEDIATION)
 
 
-def examine_retention(params: dict[str, Any]) -> Control:
+def examine_retention(params: dict[str, Any], places: Sequence[Place]) -> Control:
     now = time.time()
-    checks = judge_retention(observe_places(params), params["retention_type"], params["retention_full"], now)
+    checks = judge_retention(places, params["retention_type"], params["retention_full"], now)
     checks.append(judge_vault(observe_vault(Path(params["vault"])), params["vault_days"], now))
     return judged(
         "data.retention", "quick", checks, command="sudo -u postgres pgbackrest info", remediation=REMEDIATION
     )
 
 
-def examine_encryption(params: dict[str, Any]) -> Control:
+def examine_encryption(params: dict[str, Any], places: Sequence[Place]) -> Control:
     findings = search(params["directories"], params["marker"].encode(), params["read_limit_mb"] * 1_000_000)
     return judged(
         "data.backup_encrypted",
         "deep",
-        judge_encryption(observe_places(params), findings),
+        judge_encryption(places, findings),
         command=f"grep --recursive --count --text '[backrest]' {' '.join(params['directories'])} | grep -v ':0$'",
         remediation="remove what is readable, and find out who put it there; then make a full backup",
     )
@@ -297,12 +298,16 @@ def main() -> None:
     params = module.params
     if not params["stanzas"]:
         module.exit_json(changed=False, controls=[control.to_dict() for control in nothing_kept(params["level"])])
+    places = cache(lambda: observe_places(params))  # within the probes, since it may fail
     controls = run_probes(
         "quick",
-        {"db.backup": lambda: examine_backups(params), "data.retention": lambda: examine_retention(params)},
+        {
+            "db.backup": lambda: examine_backups(params, places()),
+            "data.retention": lambda: examine_retention(params, places()),
+        },
     )
     if params["level"] == "deep":
-        controls += run_probes("deep", {"data.backup_encrypted": lambda: examine_encryption(params)})
+        controls += run_probes("deep", {"data.backup_encrypted": lambda: examine_encryption(params, places())})
     module.exit_json(changed=False, controls=controls)
 
 
