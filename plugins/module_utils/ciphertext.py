@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from .control import Check
 
@@ -127,13 +128,13 @@ def look_at(path: Path, marker: bytes, findings: Findings) -> None:
                 findings.marked.append(f"{path}, decompressed")
 
 
-def holds(head: bytes, file: Iterable[bytes], marker: bytes) -> bool:
+def holds(head: bytes, file: BinaryIO, marker: bytes) -> bool:
     """Whether the marker is in the file, also across the borders of what is read at once."""
     window = head
     while window:
         if marker in window:
             return True
-        more = file.read(1_048_576)  # type: ignore[attr-defined]
+        more = file.read(1_048_576)
         window = window[-len(marker) + 1 :] + more if more else b""
     return False
 
