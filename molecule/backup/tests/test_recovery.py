@@ -246,3 +246,32 @@ def test_a_table_that_never_was_leaves_nothing(host: Host, sql: Sql) -> None:
     code, record = recovery(host, "extract", "--database=app", "--table=public.never")
     assert code == 1 and "no table public.never" in record["reason"]
     assert sql("SELECT count(*) FROM pg_database WHERE datname ~ 'restored'") == "0"
+
+
+def test_after_a_restart_the_log_is_archived_as_soon_as_before(host: Host, sql: Sql) -> None:
+    """Postgres looks at archive_timeout when its checkpointer wakes; from its start on that takes five minutes."""
+    sql("CREATE TABLE IF NOT EXISTS in_time (id int)")
+    host.check_output(f"systemctl restart {cluster(host)}")
+    assert archived_by_itself(sql) < 75
+    sql("DROP TABLE in_time")
+
+
+def test_after_a_restore_the_log_is_archived_as_soon_as_before(host: Host, keeper: Host, sql: Sql) -> None:
+    sql("CREATE TABLE IF NOT EXISTS in_time (id int)")
+    code, result = recovery(host, "restore", "--stop-running", "--discard-replaced")
+    assert code == 0, result
+    sql("CREATE TABLE IF NOT EXISTS in_time (id int)")
+    assert archived_by_itself(sql) < 75
+    sql("DROP TABLE in_time")
+    keeper.check_output("systemctl start airworthy-backup@full")
+
+
+def archived_by_itself(sql: Sql) -> float:
+    """Seconds until a commit is archived when nobody ends its segment; the objective is 60."""
+    sql("INSERT INTO in_time VALUES (1)")
+    segment = sql("SELECT pg_walfile_name(pg_current_wal_insert_lsn())")
+    begun = time.monotonic()
+    while sql("SELECT coalesce(last_archived_wal, '') FROM pg_stat_archiver") < segment:
+        assert time.monotonic() - begun < 400, sql("SELECT * FROM pg_stat_archiver")
+        time.sleep(0.5)
+    return time.monotonic() - begun

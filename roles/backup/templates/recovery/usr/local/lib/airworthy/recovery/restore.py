@@ -167,6 +167,8 @@ def recovered(settings: Settings, offset: int) -> dict[str, Any]:
                 while True:
                     recovering, moment, position = session.rows(RECOVERED)[0]
                     if recovering == "f":
+                        # The checkpointer slept during recovery; only once awake it looks at archive_timeout again.
+                        session.rows("CHECKPOINT")
                         return {"recovered_to_time": moment, "recovered_to_lsn": position}
                     time.sleep(0.5)
         except Failed:
