@@ -18,7 +18,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.airworthy.stack.plugins.module_utils.catalogue import tiers_of
-from ansible_collections.airworthy.stack.plugins.plugin_utils import junit, page, summary, waivers
+from ansible_collections.airworthy.stack.plugins.plugin_utils import exposition, junit, page, summary, waivers
 from ansible_collections.airworthy.stack.plugins.plugin_utils.certificate import Certificate, Host, assemble, plain
 
 COLLECTION = Path(__file__).resolve().parents[2]
@@ -97,10 +97,11 @@ def certify(options: Mapping[str, Any], task_vars: Mapping[str, Any], now: datet
 
 
 def write(certificate: Certificate, directory: Path) -> Path:
-    """Write the three forms, each whole or not at all, and return the page's path."""
+    """Write the four forms, each whole or not at all, and return the page's path."""
     directory.mkdir(parents=True, exist_ok=True)
     replace(directory / "certificate.json", json.dumps(certificate.to_dict(), indent=2, ensure_ascii=False) + "\n")
     replace(directory / "certificate.xml", junit.render(certificate))
+    replace(directory / "certificate.prom", exposition.render(certificate))
     replace(directory / "certificate.html", page.render(certificate))
     return directory.absolute() / "certificate.html"
 

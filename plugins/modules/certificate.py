@@ -12,7 +12,8 @@ description:
   - Collects the controls that the verifying modules registered on the given hosts, in variables named like
     C(__nginx_controls), and compares them with the lines of the checklist.
   - A line that should have been proven on a host and was not is an error, so that silence never counts as a pass.
-  - Writes C(certificate.json), C(certificate.xml) (JUnit) and C(certificate.html) and prints a summary.
+  - Writes C(certificate.json), C(certificate.xml) (JUnit), C(certificate.prom) (Prometheus) and C(certificate.html)
+    and prints a summary.
   - Fails when the verdict is not C(pass), after everything has been written.
 author: the airworthy.stack maintainers (@airworthy)
 options:
@@ -47,7 +48,7 @@ options:
     type: str
     required: true
   dest:
-    description: The directory on the controller that receives the three files. It is made if it is missing.
+    description: The directory on the controller that receives the four files. It is made if it is missing.
     type: path
     required: true
 attributes:

@@ -18,7 +18,7 @@ from ansible_collections.airworthy.stack.plugins.module_utils.catalogue import L
 
 ROOT = Path(__file__).parents[4]
 NOW = datetime.datetime(2026, 11, 23, 22, 41, 7, tzinfo=datetime.UTC)
-FILES = ["certificate.html", "certificate.json", "certificate.xml"]
+FILES = ["certificate.html", "certificate.json", "certificate.prom", "certificate.xml"]
 QUICK = sum(bool(line.proved_by) and "quick" in line.levels for line in LINES)
 
 
@@ -38,7 +38,7 @@ def certify(status: str = "pass", **options: Any) -> Any:
     return action.certify(given, variables, NOW)
 
 
-def test_the_three_files_tell_the_same(tmp_path: Path) -> None:
+def test_the_files_tell_the_same(tmp_path: Path) -> None:
     path = action.write(certify("fail"), tmp_path / "reports" / "test")
     assert path == tmp_path / "reports" / "test" / "certificate.html"
     assert sorted(os.listdir(path.parent)) == FILES
