@@ -8,6 +8,8 @@ unexport ANSIBLE_CONFIG ANSIBLE_INVENTORY
 
 # In the order of the site, since the roles' scenarios share their servers.
 SCENARIOS := base tls postgresql pgbouncer app nginx acme exporters backup site
+# Two that wait more than they work, on different servers.
+SIDE_BY_SIDE := backup site
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-down certify test lint unit sanity molecule judges bench bench-edge bench-backup lock clean
@@ -51,7 +53,8 @@ sanity: .venv/.done ## ansible-test sanity
 
 molecule: .venv/.done ## every role and the site, on Debian 12 and 13
 	prepare
-	molecule test $(addprefix --scenario-name ,$(SCENARIOS))
+	molecule test --destroy never $(addprefix --scenario-name ,$(filter-out $(SIDE_BY_SIDE),$(SCENARIOS))) || { molecule destroy; exit 1; }
+	molecule -v test --workers 2 $(addprefix --scenario-name ,$(SIDE_BY_SIDE))
 
 judges: .venv/.done ## what testssl.sh, MDN's HTTP Observatory and gixy say of the demo
 	prepare
