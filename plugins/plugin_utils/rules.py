@@ -114,9 +114,9 @@ def numbers_are_in_range(values: Values) -> Iterator[str]:
     """Ports, shares, days, connections: nothing that no server could run with."""
     for name, value in values.items():
         has_entries = isinstance(value, Mapping) and name in ranges.BY_NAME
-        entries = {f"{name}.{key}": entry for key, entry in value.items()} if has_entries else {name: value}
-        for path, number in entries.items():
-            if isinstance(number, int | float) and not isinstance(number, bool) and (wrong := ranges.error(path, number)):
+        entries = {f"{name}.{key}": item for key, item in value.items()} if has_entries else {name: value}
+        for path, entry in entries.items():
+            if isinstance(entry, int | float) and not isinstance(entry, bool) and (wrong := ranges.error(path, entry)):
                 yield wrong
 
 
