@@ -148,7 +148,8 @@ def pgbouncer(figures: Figures, server: Server) -> list[Check]:
         same(figures, "pgbouncer_up", 1),
         same(figures, "pgbouncer_config_max_client_connections", server.pooler_clients),
         same(figures, "pgbouncer_databases_max_connections", server.pooler_connections, **its),
-        present(figures, "pgbouncer_pools_client_waiting_connections", **its),
+        # Pools have figures from their first client on.
+        present(figures, "pgbouncer_databases_current_connections", **its),
     ]
 
 

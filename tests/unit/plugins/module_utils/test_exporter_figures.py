@@ -60,7 +60,7 @@ pg_replication_lag_seconds 0
 pgbouncer_up 1
 pgbouncer_config_max_client_connections 500
 pgbouncer_databases_max_connections{database="app"} 20
-pgbouncer_pools_client_waiting_connections{database="app",user="app"} 0
+pgbouncer_databases_current_connections{database="app"} 0
 """,
     "nginx": """
 nginx_http_requests_total{method="GET",status="200"} 90
