@@ -152,6 +152,30 @@ def test_the_databases_figures_are_those_of_the_queries(host: Host) -> None:
     assert not missing
 
 
+def test_who_waits_for_whom_is_told(host: Host) -> None:
+    """One session holds a lock for a while, and another one wants it."""
+    lock = "runuser -u postgres -- psql -qd app -c 'SELECT pg_advisory_lock(4711), pg_sleep({})' >/dev/null 2>&1 &"
+    host.check_output(f"{lock.format(6)} sleep 1; {lock.format(0)} sleep 2")
+    during = scrape(host, PORTS["postgres"])
+    postgres = '{server="localhost:5432"}'
+    assert during.value(f"pg_transactions_waiting_for_lock{postgres}") == 1
+    assert 1 < during.value(f"pg_transactions_longest_lock_wait_seconds{postgres}") < 6
+    assert 2 < during.value(f"pg_transactions_oldest_seconds{postgres}") < 60
+    assert during.value('pg_stat_activity_count{datname="app",server="localhost:5432",state="active"}') == 2
+    host.check_output("sleep 5")
+    after = scrape(host, PORTS["postgres"])
+    assert after.value(f"pg_transactions_waiting_for_lock{postgres}") == 0
+
+
+def test_a_client_of_the_pooler_is_told_of(host: Host) -> None:
+    client = "set -a; . /etc/airworthy/pooler_exporter/environment; PGDATABASE=app psql -qc 'SELECT pg_sleep(3)'"
+    host.check_output(f"({client}) >/dev/null 2>&1 & sleep 1")
+    active = 'pgbouncer_pools_client_active_connections{database="app",user="exporter"}'
+    assert scrape(host, PORTS["pgbouncer"]).value(active) == 1
+    host.check_output("sleep 3")
+    assert scrape(host, PORTS["pgbouncer"]).value(active) == 0
+
+
 def test_pending_updates_are_those_of_apt(host: Host) -> None:
     host.check_output("systemctl start airworthy-updates.service")
     listed = host.check_output("apt list --upgradable 2>/dev/null | grep -c upgradable || :")
@@ -159,6 +183,8 @@ def test_pending_updates_are_those_of_apt(host: Host) -> None:
     counted = sum(node.value(f'airworthy_updates_pending{{kind="{kind}"}}') for kind in ("security", "other"))
     assert counted == float(listed)
     assert node.value("airworthy_updates_lists_timestamp_seconds") > 0
+    assert host.check_output("apt-config dump --format '%v' APT::Periodic::Update-Package-Lists") == "1"
+    assert host.service("apt-daily.timer").is_running
 
 
 def test_a_unit_that_fails_is_told_of(host: Host) -> None:
