@@ -8,6 +8,7 @@ from math import inf
 BY_NAME: dict[str, tuple[float, float]] = {
     "acme_renew_before_days": (1, 300),
     "airworthy_app_instances": (1, 64),
+    "airworthy_exporter_ports": (1, 65535),  # each of them
     "app_health_timeout": (1, 3600),
     "app_keep_releases": (2, 100),  # the one before the one in service, to go back to
     "app_memory_max_mb": (64, inf),
@@ -79,8 +80,9 @@ OTHERWISE = (1, inf)
 
 
 def range_of(name: str) -> tuple[float, float]:
-    if name in BY_NAME:
-        return BY_NAME[name]
+    for known in (name, name.rpartition(".")[0]):
+        if known in BY_NAME:
+            return BY_NAME[known]
     return next((limits for ending, limits in BY_ENDING.items() if name.endswith(ending)), OTHERWISE)
 
 

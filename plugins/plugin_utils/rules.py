@@ -15,6 +15,7 @@ from typing import Any
 from ansible_collections.airworthy.stack.plugins.module_utils.catalogue import ALL_IN_ONE_GROUP, TIERS, tiers_of
 
 from . import (
+    exporters,
     ranges,
     rules_acme,
     rules_backup,
@@ -112,8 +113,11 @@ def texts_have_their_shape(values: Values) -> Iterator[str]:
 def numbers_are_in_range(values: Values) -> Iterator[str]:
     """Ports, shares, days, connections: nothing that no server could run with."""
     for name, value in values.items():
-        if isinstance(value, int | float) and not isinstance(value, bool) and (wrong := ranges.error(name, value)):
-            yield wrong
+        has_entries = isinstance(value, Mapping) and name in ranges.BY_NAME
+        entries = {f"{name}.{key}": item for key, item in value.items()} if has_entries else {name: value}
+        for path, entry in entries.items():
+            if isinstance(entry, int | float) and not isinstance(entry, bool) and (wrong := ranges.error(path, entry)):
+                yield wrong
 
 
 def host_has_a_tier(values: Values) -> Iterator[str]:
@@ -164,14 +168,15 @@ def _ports(values: Values) -> Iterator[tuple[str, int]]:
         "backup_files_port": "",
         "backup_port": "",
         "base_ssh_port": "",
-        "exporters_node_port": "",
         "airworthy_database_port": "database",
         "airworthy_pooler_port": "database",
-        "exporters_postgres_port": "database",
     }
     for name, tier in by_tier.items():
         if (not tier or tier in here) and isinstance(values.get(name), int):
             yield name, values[name]
+    for job in exporters.jobs(here):
+        if port := (values.get("airworthy_exporter_ports") or {}).get(job):
+            yield f"airworthy_exporter_ports.{job}", port
     first, instances = values.get("airworthy_app_port"), values.get("airworthy_app_instances")
     if "app" in here and first and instances and not ranges.error("airworthy_app_instances", instances):
         last = first + instances - 1

@@ -65,14 +65,14 @@ def test_secrets_are_not_read_as_inventory(directory: str, source: str, refused:
     assert bool(list(rules.secrets_stay_out_of_the_inventory(values))) is refused
 
 
+EXPORTERS = {"node": 9100, "process": 9256, "postgres": 9187, "pgbouncer": 9127, "nginx": 9113}
 PORTS = {
     "base_ssh_port": 22,
     "airworthy_app_port": 3000,
     "airworthy_app_instances": 2,
     "airworthy_database_port": 5432,
     "airworthy_pooler_port": 6432,
-    "exporters_node_port": 9100,
-    "exporters_postgres_port": 9187,
+    "airworthy_exporter_ports": EXPORTERS,
 }
 
 
@@ -87,8 +87,9 @@ PORTS = {
         (["database"], {"base_ssh_port": 443}, 0),
         (["app"], {"airworthy_app_port": 5432}, 0),
         (["app"], {"airworthy_app_port": 9100}, 1),
-        (["database"], {"exporters_postgres_port": 9100}, 1),
-        (["edge"], {"exporters_postgres_port": 9100}, 0),
+        (["database"], {"airworthy_exporter_ports": EXPORTERS | {"postgres": 9100}}, 1),
+        (["edge"], {"airworthy_exporter_ports": EXPORTERS | {"postgres": 9100}}, 0),
+        (["edge"], {"airworthy_exporter_ports": EXPORTERS | {"nginx": 443}}, 1),
     ],
 )
 def test_ports_clash_on_the_same_server_only(groups: list[str], changed: dict[str, int], clashes: int) -> None:

@@ -1,0 +1,31 @@
+"""What a host exports follows from its groups, and whatever is exported has a port."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.airworthy.stack.plugins.filter.exporter_jobs import exporter_jobs
+from ansible_collections.airworthy.stack.plugins.plugin_utils.exporters import JOB_TIERS
+
+DEFAULTS = Path(__file__).parents[4] / "roles" / "preflight" / "defaults" / "main.yml"
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        (["server"], list(JOB_TIERS)),
+        (["backup"], ["node", "process"]),
+        (["database", "eu"], ["node", "process", "postgres", "pgbouncer"]),
+        (["edge", "app"], ["node", "process", "nginx"]),
+        (["laptops"], []),
+        ([], []),
+    ],
+)
+def test_jobs_follow_from_the_groups(groups: list[str], expected: list[str]) -> None:
+    assert exporter_jobs(groups) == expected
+
+
+def test_each_job_has_a_port() -> None:
+    assert list(yaml.safe_load(DEFAULTS.read_text())["airworthy_exporter_ports"]) == list(JOB_TIERS)
