@@ -11,6 +11,7 @@ from ansible_collections.airworthy.stack.plugins.module_utils.catalogue import A
 from ansible_collections.airworthy.stack.plugins.plugin_utils import exporters
 
 Hostvars = Mapping[str, Mapping[str, Any]]
+PROBES = ("probe_http", "probe_tls")
 Group = dict[str, Any]  # targets and their labels, as Prometheus' file service discovery reads them
 
 
@@ -27,32 +28,34 @@ def scrape_targets(
     hostvars: Hostvars, watcher: str, otherwise: Mapping[str, Any], paths: Iterable[str]
 ) -> dict[str, list[Group]]:
     """Job by job; `otherwise` has the values of variables that a host does not set itself."""
-    found: dict[str, list[Group]] = {job: [] for job in (*exporters.JOB_TIERS, "probe_http", "probe_tls")}
+    found: dict[str, list[Group]] = {job: [] for job in (*exporters.JOB_TIERS, *PROBES)}
+    for labels in scraped(hostvars, watcher, paths):
+        host, job = labels["instance"], labels.pop("job")
+        values = {name: hostvars[host].get(name, value) for name, value in otherwise.items()}
+        ports = values["airworthy_exporter_ports"]
+        # A host watches itself over its loopback interface, and is probed where others reach it.
+        place = "127.0.0.1" if host == watcher and job not in PROBES else _bracketed(address(host, hostvars[host]))
+        if job == "probe_http":
+            asked = {"__param_module": f"https_{_trust(values)}", "__param_hostname": values["airworthy_domain"]}
+            group = {"targets": [f"https://{place}{labels['path']}"], "labels": labels | asked}
+        elif job == "probe_tls":
+            group = {"targets": [f"{place}:{ports['node']}"], "labels": labels | {"__param_module": "tls_internal"}}
+        else:
+            group = {"targets": [f"{place}:{ports[job]}"], "labels": labels}
+        found[job].append(group)
+    return found
+
+
+def scraped(hostvars: Hostvars, watcher: str, paths: Iterable[str]) -> list[dict[str, str]]:
+    """For this no address need be known, and no host need answer."""
+    found: list[dict[str, str]] = []
     for host in hostvars:
         tiers = tiers_of(hostvars[host]["group_names"])
         if not tiers or watcher not in monitoring_watchers(hostvars, host):
             continue
-        values = {name: hostvars[host].get(name, value) for name, value in otherwise.items()}
-        place = _bracketed(address(host, hostvars[host]))
-        for job in exporters.jobs(tiers):
-            # A host watches itself over its loopback interface.
-            where = "127.0.0.1" if host == watcher else place
-            found[job].append(_group(f"{where}:{values['airworthy_exporter_ports'][job]}", instance=host))
-        node = values["airworthy_exporter_ports"]["node"]
-        found["probe_tls"].append(_group(f"{place}:{node}", instance=host, __param_module="tls_internal"))
-        if "edge" in tiers:
-            module = f"https_{_trust(values)}"
-            asked = {"__param_module": module, "__param_hostname": values["airworthy_domain"]}
-            found["probe_http"] += [_group(f"https://{place}{path}", instance=host, path=path, **asked) for path in paths]
+        found += [{"job": job, "instance": host} for job in (*exporters.jobs(tiers), "probe_tls")]
+        found += [{"job": "probe_http", "instance": host, "path": path} for path in paths if "edge" in tiers]
     return found
-
-
-def scraped(targets: Mapping[str, Iterable[Group]]) -> list[dict[str, str]]:
-    return [
-        {"job": job, **{name: text for name, text in group["labels"].items() if not name.startswith("__")}}
-        for job, groups in targets.items()
-        for group in groups
-    ]
 
 
 def alert_receivers(receivers: Iterable[Mapping[str, Any]], admin_email: str) -> list[dict[str, Any]]:
@@ -64,10 +67,6 @@ def alert_receivers(receivers: Iterable[Mapping[str, Any]], admin_email: str) ->
         }
         for number, receiver in enumerate(receivers, 1)
     ]
-
-
-def _group(target: str, **labels: str) -> Group:
-    return {"targets": [target], "labels": labels}
 
 
 def _bracketed(where: str) -> str:

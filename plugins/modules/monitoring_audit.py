@@ -129,7 +129,7 @@ RECORDED = {
         "edge:response_seconds:p99_5m",
     ),
     "mon.uptime": ("edge:uptime:ratio1d", "edge:uptime:ratio30d"),
-    "mon.errors": ("edge:error:ratio5m", "edge:error:ratio1h"),
+    "mon.errors": ('edge:bad:ratio5m{sli="requests"}', 'edge:bad:ratio1h{sli="requests"}'),
 }
 
 # By control, the path at which a person sees the same.
@@ -263,7 +263,7 @@ def judge_recorded(edges: Sequence[str], seen: Mapping[str, Series], interval: i
 
 def limit(interval: int) -> int:
     """The age up to which a sample is fresh: a scrape may be late, and rules are evaluated after it."""
-    return 3 * interval + 30
+    return 3 * interval + 60
 
 
 def judge_rules(expected: Sequence[str], seen: Alerting, interval: int) -> list[Check]:
