@@ -11,8 +11,8 @@ short_description: Examines whether Prometheus watches every host, and whether a
 version_added: "0.1.0"
 author: the airworthy.stack maintainers (@airworthy)
 description:
-  - Proves the controls C(mon.exporters), C(mon.health), C(mon.response), C(mon.uptime), C(mon.errors) and C(mon.alerts). It
-    runs on the server that carries Prometheus and Alertmanager, and asks both by their own interfaces.
+  - Proves the controls C(mon.exporters), C(mon.health), C(mon.response), C(mon.uptime), C(mon.errors) and
+    C(mon.alerts). It runs on the server that carries Prometheus and Alertmanager, and asks both by their own interfaces.
   - Neither may answer without TLS, without a password or with a wrong one.
   - Where one of the two was started a moment ago, it waits until the first rules are evaluated.
 extends_documentation_fragment: [airworthy.stack.attributes.reads_only]
@@ -46,7 +46,7 @@ options:
     type: str
     required: true
   targets:
-    description: The labels of each target that the inventory has - C(job), C(instance), and C(path) of a page that is probed.
+    description: The labels of each target that the inventory has - C(job), C(instance), and C(path) of a probed page.
     type: list
     elements: dict
     required: true
@@ -67,7 +67,7 @@ options:
   settle:
     description: Seconds after its start in which Prometheus or Alertmanager may have nothing to tell yet.
     type: int
-    default: 120
+    default: 180
   timeout:
     description: Seconds to wait for an answer.
     type: int
@@ -228,7 +228,8 @@ def judge_targets(expected: Sequence[Mapping[str, str]], active: Sequence[Mappin
         )
     own = {name for name, target in seen.items() if target["labels"]["job"] in OWN_JOBS}
     foreign = sorted(set(seen) - set(wanted) - own)
-    return [*checks, Check("targets that the inventory does not have", "none", ", ".join(foreign) or "none", not foreign)]
+    beyond = Check("targets that the inventory does not have", "none", ", ".join(foreign) or "none", not foreign)
+    return [*checks, beyond]
 
 
 def judge_own(active: Sequence[Mapping[str, Any]]) -> list[Check]:
@@ -374,7 +375,7 @@ class Audit:
 def examine(params: Mapping[str, Any], sleep: Callable[[float], None] = time.sleep) -> list[dict[str, Any]]:
     audit = Audit(params)
     while True:
-        controls = run_probes("quick", {control_id: partial(audit.control, control_id) for control_id in SHOWN_BY})
+        controls = run_probes("quick", {name: partial(audit.control, name) for name in SHOWN_BY})
         if all(control["status"] == "pass" for control in controls) or audit.age() > params["settle"]:
             return controls
         sleep(5)
@@ -394,7 +395,7 @@ def main() -> None:
             "alerts": {"type": "list", "elements": "str", "required": True},
             "receivers": {"type": "list", "elements": "str", "required": True},
             "interval": {"type": "int", "default": 15},
-            "settle": {"type": "int", "default": 120},
+            "settle": {"type": "int", "default": 180},
             "timeout": {"type": "int", "default": 10},
         },
         supports_check_mode=True,

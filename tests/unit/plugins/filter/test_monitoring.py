@@ -68,7 +68,8 @@ def test_a_host_has_the_targets_of_its_tiers() -> None:
         {"targets": ["127.0.0.1:9100"], "labels": {"instance": "m1"}},
     ]
     assert [group["labels"]["instance"] for group in targets["postgres"]] == ["db1"]
-    assert [group["targets"] for group in targets["probe_http"]] == [["https://10.0.0.1/"], ["https://10.0.0.1/healthz"]]
+    pages = [group["targets"] for group in targets["probe_http"]]
+    assert pages == [["https://10.0.0.1/"], ["https://10.0.0.1/healthz"]]
     assert targets["probe_http"][0]["labels"] == {
         "instance": "e1",
         "path": "/",

@@ -180,7 +180,8 @@ def test_times_are_read(text: str) -> None:
 
 
 def vector(*samples: tuple[dict[str, str], float]) -> dict[str, Any]:
-    return {"resultType": "vector", "result": [{"metric": labels, "value": [0, str(value)]} for labels, value in samples]}
+    found = [{"metric": labels, "value": [0, str(value)]} for labels, value in samples]
+    return {"resultType": "vector", "result": found}
 
 
 def answers(receivers: list[str], started: float) -> Callable[[str, str], Any]:
@@ -272,4 +273,5 @@ def test_what_was_just_started_may_have_nothing_to_tell_yet(tmp_path: Path, age:
     with services(tmp_path, say) as params:
         controls = audit.examine(params, sleep=settle)
     assert len(slept) == waits
-    assert {control["id"] for control in controls if control["status"] != "pass"} == (set() if waits else {"mon.alerts"})
+    not_passed = {control["id"] for control in controls if control["status"] != "pass"}
+    assert not_passed == (set() if waits else {"mon.alerts"})
