@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 class Receiver(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        with open("/var/tmp/alerts", "a", encoding="utf-8") as file:  # noqa: S108  read by the tests, as root
+        with open("/var/tmp/alerts", "a", encoding="utf-8") as file:
             file.write(json.dumps({"path": self.path, "alerts": told["alerts"]}) + "\n")
         self.send_response(200)
         self.end_headers()

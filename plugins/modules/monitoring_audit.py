@@ -12,7 +12,7 @@ version_added: "0.1.0"
 author: the airworthy.stack maintainers (@airworthy)
 description:
   - Proves the controls C(mon.exporters), C(mon.health), C(mon.response), C(mon.uptime), C(mon.errors) and
-    C(mon.alerts). It runs on the server that carries Prometheus and Alertmanager, and asks both by their own interfaces.
+    C(mon.alerts). It runs on the server that carries Prometheus and Alertmanager, and asks both.
   - Neither may answer without TLS, without a password or with a wrong one.
   - Where one of the two was started a moment ago, it waits until the first rules are evaluated.
 extends_documentation_fragment: [airworthy.stack.attributes.reads_only]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ ALERTING = audit.Alerting(
     groups=[
         {
             "name": "hosts",
-            "lastEvaluation": datetime.fromtimestamp(NOW - 10, timezone.utc).isoformat(),
+            "lastEvaluation": datetime.fromtimestamp(NOW - 10, UTC).isoformat(),
             "rules": [
                 {"type": "recording", "name": "instance:memory:ratio", "health": "ok"},
                 {"type": "alerting", "name": "MemoryHigh", "health": "ok"},
@@ -106,7 +106,8 @@ def test_health_is_what_the_services_say_now(seen: dict[str, audit.Series], fail
 
 
 @pytest.mark.parametrize(
-    ("value", "age", "ok"), [(0.2, 5, True), (0, 5, True), (math.nan, 5, False), (math.inf, 5, False), (0.2, 106, False)]
+    ("value", "age", "ok"),
+    [(0.2, 5, True), (0, 5, True), (math.nan, 5, False), (math.inf, 5, False), (0.2, 106, False)],
 )
 def test_what_is_recorded_is_a_fresh_number(value: float, age: float, ok: bool) -> None:
     edge = {"instance": "web1"}
@@ -186,7 +187,7 @@ def vector(*samples: tuple[dict[str, str], float]) -> dict[str, Any]:
 
 def answers(receivers: list[str], started: float) -> Callable[[str, str], Any]:
     """What a good pair of services says to each question."""
-    stamp = datetime.fromtimestamp(started, timezone.utc).isoformat()
+    stamp = datetime.fromtimestamp(started, UTC).isoformat()
 
     def say(path: str, query: str) -> Any:
         name = query.removeprefix("time() - timestamp(").rstrip(")")
@@ -194,7 +195,7 @@ def answers(receivers: list[str], started: float) -> Callable[[str, str], Any]:
         of_series = {"probe_success": PAGE, "pg_up": DATABASE, "prometheus_config_last_reload_successful": {}}
         if name in (*of_series, *(each for names in audit.RECORDED.values() for each in names)):
             return {"data": vector((of_series.get(name, {"instance": "web1"}), value))}
-        groups = [{**ALERTING.groups[0], "lastEvaluation": datetime.now(timezone.utc).isoformat()}]
+        groups = [{**ALERTING.groups[0], "lastEvaluation": datetime.now(UTC).isoformat()}]
         return {
             "/api/v1/query": {"data": vector()},
             "/api/v1/targets": {"data": {"activeTargets": GOOD_TARGETS}},
