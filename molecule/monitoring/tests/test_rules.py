@@ -102,13 +102,15 @@ CASES = [
          {f"probe_ssl_earliest_cert_expiry{{{PAGE}}}": f"{14 * DAY + 1800}x30"}),
     Case("ErrorRateHigh", requests(failing=51), requests(failing=49)),
     Case("ResponseSlow", responses(201), responses(199)),
-    # Two in an hour and in the last minutes; some of an hour, but none in the last half.
-    Case("BudgetBurning", probes("1x57 0x5"), probes("1x20 0x3 1x40"), minutes=61, severity="critical"),
+    # Two of the last probes, which is little of six hours; two of the hour, but none of the last.
+    Case("BudgetBurning", probes("1x358 0x1 1x10"), probes("1x340 0x1 1x20"), minutes=362, severity="critical"),
     Case("BudgetBurning", requests(failing=15), requests(failing=5), minutes=60, severity="critical"),
     # 0.6 % of six hours are two minutes and ten seconds.
     Case("BudgetBurning", probes("1x349 0x2 1x20"), probes("1x349 0x1 1x20"), minutes=361, severity="critical"),
-    # Some of a day, and of the last two hours; or not even of the last six.
-    Case("BudgetBurning", probes("1x1330 0x10 1x110"), probes("1x500 0x10 1x940"), minutes=1440, severity="warning"),
+    # Not burning any more.
+    Case("BudgetBurning", probes("1x300 0x60"), probes("1x200 0x5 1x160"), minutes=361, severity="critical"),
+    # Some of a day, and of the last six hours; or not of those.
+    Case("BudgetBurning", probes("1x1100 0x10 1x340"), probes("1x500 0x10 1x940"), minutes=1440, severity="warning"),
     Case("MemoryHigh", memory(81), memory(80)),
     Case("DiskSpaceLow", disk("19x30"), disk("20x30")),
     Case("DiskFullSoon", disk("39-0.05x600"), disk("39-0.01x600"), minutes=480),
