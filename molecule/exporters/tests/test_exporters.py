@@ -3,50 +3,172 @@
 from __future__ import annotations
 
 import pytest
+import yaml
+from conftest import CA, Scraper
 from testinfra.host import Host
 
-CA = "/etc/airworthy/tls/ca.crt"
-EXPORTERS = {"prometheus-node-exporter": 9100, "prometheus-postgres-exporter": 9187}
+PORTS = {"node": 9100, "process": 9256, "postgres": 9187, "pgbouncer": 9127, "nginx": 9113}
+UNITS = {
+    "prometheus-node-exporter": "prometheus",
+    "prometheus-process-exporter": "prometheus",
+    "prometheus-postgres-exporter": "prometheus",
+    "airworthy-pooler-exporter": "airworthy-pooler-exporter",
+    "mtail": "mtail",
+    "airworthy-exporters-proxy": "prometheus",
+}
+MOST_SAMPLES = 3000  # of a server in every tier
+SECONDS = 2.0  # the slowest scrape, on a machine that has more to do
 
-each = pytest.mark.parametrize(("unit", "port"), EXPORTERS.items())
+each_job = pytest.mark.parametrize(("job", "port"), PORTS.items())
+each_unit = pytest.mark.parametrize(("unit", "user"), UNITS.items())
 
 
-@each
-def test_it_runs_now_and_after_a_boot(host: Host, unit: str, port: int) -> None:
+@each_unit
+def test_it_runs_now_and_after_a_boot(host: Host, unit: str, user: str) -> None:
     assert host.service(unit).is_running
     assert host.service(unit).is_enabled
-    assert host.socket(f"tcp://:::{port}").is_listening
 
 
-@each
-@pytest.mark.parametrize(
-    ("url", "status"), [("https://localhost:{}/metrics", "401"), ("http://localhost:{}/metrics", "400")]
-)
-def test_a_stranger_learns_nothing(host: Host, unit: str, port: int, url: str, status: str) -> None:
-    assert host.check_output(f"curl -s -o /dev/null -w '%{{http_code}}' --cacert {CA} {url.format(port)}") == status
-
-
-@each
-def test_nobody_else_is_let_through(host: Host, unit: str, port: int) -> None:
-    assert f"{port}" not in host.check_output("nft list chain inet airworthy input")
-
-
-@each
-def test_it_has_no_privileges(host: Host, unit: str, port: int) -> None:
+@each_unit
+def test_it_has_no_privileges(host: Host, unit: str, user: str) -> None:
     pid = host.check_output(f"systemctl show -P MainPID {unit}")
     status = host.file(f"/proc/{pid}/status").content_string
     assert "NoNewPrivs:\t1" in status
     assert "CapEff:\t0000000000000000" in status
-    assert host.check_output(f"stat -c %U /proc/{pid}") == "prometheus"
+    assert host.check_output(f"systemctl show -P User {unit}") in (user, "")
+    assert "Uid:\t0\t" not in status
+
+
+# A stranger
+
+
+@each_job
+@pytest.mark.parametrize(
+    ("url", "status"), [("https://localhost:{}/metrics", "401"), ("http://localhost:{}/metrics", "400")]
+)
+def test_a_stranger_on_the_server_learns_nothing(host: Host, job: str, port: int, url: str, status: str) -> None:
+    assert host.check_output(f"curl -s -o /dev/null -w '%{{http_code}}' --cacert {CA} {url.format(port)}") == status
+
+
+@each_job
+def test_another_server_is_not_let_through(host: Host, job: str, port: int) -> None:
+    name = host.check_output("hostname")
+    other = name[:-2] + {"12": "13", "13": "12"}[name[-2:]]
+    assert host.run(f"curl -sk --connect-timeout 2 https://{other}:22").rc != 28  # it is there
+    assert host.run(f"curl -sk --connect-timeout 2 https://{other}:{port}/metrics").rc == 28
+    assert f"{port}" not in host.check_output("nft list chain inet airworthy input")
+
+
+def test_nobody_gets_past_the_password(host: Host) -> None:
+    """What has no password of its own has no port either, and its socket opens for the proxy alone."""
+    for name in ("airworthy-pooler-exporter", "airworthy-edge-exporter"):
+        get = f"curl -s --unix-socket /run/{name}/socket http://localhost/metrics"
+        assert host.run(f"runuser -u nobody -- {get}").rc == 7
+        assert host.run(f"runuser -u prometheus -g prometheus -G mtail -- {get}").rc == 0
+    assert host.run("ss -Hltnp | grep -E 'mtail|python3'").rc != 0
 
 
 def test_secrets_are_for_root(host: Host) -> None:
-    environment = host.file("/etc/airworthy/database_exporter/environment")
-    assert (environment.user, environment.mode) == ("root", 0o600)
-    web = host.file("/etc/airworthy/exporters/web.yml")
-    assert (web.user, web.group, web.mode) == ("root", "prometheus", 0o640)
-    for unit in EXPORTERS:
-        assert "DATA_SOURCE_PASS" not in host.check_output(f"systemctl show {unit} -p ExecStart -p Environment")
+    for directory in ("database_exporter", "pooler_exporter"):
+        environment = host.file(f"/etc/airworthy/{directory}/environment")
+        assert (environment.user, environment.mode) == ("root", 0o600)
+    for path in ("exporters/web.yml", "exporters_proxy/htpasswd"):
+        hashed = host.file(f"/etc/airworthy/{path}")
+        assert (hashed.user, hashed.group, hashed.mode) == ("root", "prometheus", 0o640)
+    for unit in UNITS:
+        shown = host.check_output(f"systemctl show {unit} -p ExecStart -p Environment")
+        assert "DATA_SOURCE_PASS" not in shown and "PGPASSWORD" not in shown
+
+
+# What a scrape costs
+
+
+def test_a_scrape_costs_little(scrape: Scraper) -> None:
+    scrapes = {job: scrape(port) for job, port in PORTS.items()}
+    costs = {job: (len(seen.lines), round(seen.seconds, 3)) for job, seen in scrapes.items()}
+    print("samples and seconds:", costs)
+    assert sum(samples for samples, _seconds in costs.values()) < MOST_SAMPLES, costs
+    assert max(seconds for _samples, seconds in costs.values()) < SECONDS, costs
+
+
+def test_clients_cannot_make_series(host: Host, scrape: Scraper) -> None:
+    """Forty addresses, methods that nobody knows, and a path that looks like a line of the log."""
+    forged = '/forged","status":500,"bytes":1,"seconds":9.0'
+    ask = "curl -s -o /dev/null --path-as-is http://localhost"
+    host.check_output(f"{ask}/ -X FIRST; {ask}/first")
+    before = series_once_counted(host, scrape)
+    host.check_output(f"for i in $(seq 40); do {ask}/path-$i?q=$i -X METHOD$i; done; {ask}'{forged}'")
+    after = series_once_counted(host, scrape)
+    assert len(after) == len(before)
+    assert not [line for line in after if "path-" in line or "METHOD" in line or "forged" in line]
+
+
+def series_once_counted(host: Host, scrape: Scraper) -> list[str]:
+    host.check_output("sleep 2")
+    return scrape(PORTS["nginx"]).lines
+
+
+# What is told
+
+
+def test_a_request_is_counted_with_its_outcome(host: Host, scrape: Scraper) -> None:
+    domain = host.check_output("hostname") + ".airworthy.test"
+    missing = 'nginx_http_requests_total{method="GET",status="404"}'
+    before = scrape(PORTS["nginx"])
+    ask = f"curl -s -o /dev/null --cacert {CA} --connect-to ::127.0.0.1: https://{domain}/no/such/page"
+    host.check_output(f"for i in 1 2 3; do {ask}; done; sleep 2")
+    after = scrape(PORTS["nginx"])
+    assert after.value(missing) - before.value(missing) == 3
+    for histogram in ("request", "upstream"):
+        count = f"nginx_http_{histogram}_duration_seconds_count"
+        assert after.value(count) - before.value(count) >= 3
+
+
+def test_the_log_may_be_rotated(host: Host, scrape: Scraper) -> None:
+    host.check_output("logrotate --force /etc/logrotate.d/nginx; sleep 1")
+    before = scrape(PORTS["nginx"]).value('nginx_http_requests_total{method="other",status="308"}')
+    domain = host.check_output("hostname") + ".airworthy.test"
+    host.check_output(f"curl -s -o /dev/null -X ROTATED -H 'Host: {domain}' http://localhost/; sleep 2")
+    assert scrape(PORTS["nginx"]).value('nginx_http_requests_total{method="other",status="308"}') == before + 1
+
+
+def test_the_databases_figures_are_those_of_the_queries(host: Host, scrape: Scraper) -> None:
+    """The exporter's own ones have other names in each release, and more series than anybody counts."""
+    queries = yaml.safe_load(host.file("/etc/airworthy/database_exporter/queries.yml").content_string)
+    promised = {
+        f"{name}_{column}"
+        for name, query in queries.items()
+        for metric in query["metrics"]
+        for column, meaning in metric.items()
+        if meaning["usage"] != "LABEL"
+    }
+    told = {name for name in scrape(PORTS["postgres"]).names if name.startswith("pg_")}
+    own = {name for name in told if name == "pg_up" or name.startswith("pg_exporter_")}
+    assert told - own <= promised
+    missing = {name for name in promised - told if not name.startswith("pg_replication_slots_")}
+    assert not missing
+
+
+def test_pending_updates_are_those_of_apt(host: Host, scrape: Scraper) -> None:
+    host.check_output("systemctl start airworthy-updates.service")
+    listed = host.check_output("apt list --upgradable 2>/dev/null | grep -c upgradable || :")
+    node = scrape(PORTS["node"])
+    counted = sum(node.value(f'airworthy_updates_pending{{kind="{kind}"}}') for kind in ("security", "other"))
+    assert counted == float(listed)
+    assert node.value("airworthy_updates_lists_timestamp_seconds") > 0
+
+
+def test_a_unit_that_fails_is_told_of(host: Host, scrape: Scraper) -> None:
+    failed = 'node_systemd_units{state="failed"}'
+    before = scrape(PORTS["node"]).value(failed)
+    host.run("systemd-run --unit=airworthy-fails-once --wait -- false")
+    try:
+        after = scrape(PORTS["node"])
+        assert after.value(failed) == before + 1
+        named = 'node_systemd_unit_state{name="airworthy-fails-once.service",state="failed"'
+        assert [line[-1] for line in after.lines if line.startswith(named)] == ["1"]
+    finally:
+        host.check_output("systemctl reset-failed airworthy-fails-once")
 
 
 def test_figures_of_ones_own_have_a_place(host: Host) -> None:
