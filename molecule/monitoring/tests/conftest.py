@@ -38,11 +38,11 @@ def query(ask: Ask) -> Callable[[str], list[dict[str, Any]]]:
     return lambda expression: ask(9090, "/api/v1/query", query=expression)["result"]
 
 
-def eventually(true: Callable[[], Any], seconds: float = 60) -> Any:
+def eventually(true: Callable[[], Any], seconds: float = 60, why: Callable[[], Any] = str) -> Any:
     """Wait until it is true; returns what it says."""
     limit = time.monotonic() + seconds
     while not (said := true()):
-        assert time.monotonic() < limit, f"still not after {seconds} seconds"
+        assert time.monotonic() < limit, f"still not after {seconds} seconds: {why()}"
         time.sleep(1)
     return said
 

@@ -143,7 +143,7 @@ CASES = [
 ]  # fmt: skip
 
 
-def tests(case: Case) -> Iterator[dict[str, Any]]:
+def sides(case: Case) -> Iterator[dict[str, Any]]:
     severity = f',severity="{case.severity}"' if case.severity else ""
     firing = f'count(ALERTS{{alertname="{case.alert}",alertstate="firing"{severity}}}) or vector(0)'
     for name, given, wanted in (("fires", case.fires, 1), ("silent", case.silent, 0)):
@@ -161,7 +161,7 @@ def test_each_alert_fires_where_it_must_and_only_there(host: Host) -> None:
     document = {
         "rule_files": [f"{RULES}/airworthy_recording.yml", f"{RULES}/airworthy_alerts.yml"],
         "evaluation_interval": "1m",
-        "tests": [test for case in CASES for test in tests(case)],
+        "tests": [test for case in CASES for test in sides(case)],
     }
     host.run_test(f"cat > /run/rules_test.yml <<'END'\n{yaml.safe_dump(document)}\nEND")
     result = host.run("promtool test rules /run/rules_test.yml")
