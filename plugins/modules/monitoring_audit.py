@@ -273,12 +273,12 @@ def judge_rules(expected: Sequence[str], seen: Alerting, interval: int) -> list[
     missing = [name for name in dict.fromkeys(expected) if name not in loaded]
     broken = [f"{rule['name']}: {rule.get('lastError') or rule['health']}" for rule in rules if rule["health"] != "ok"]
     late = [group["name"] for group in seen.groups if seen.now - moment(group["lastEvaluation"]) > limit(interval)]
-    reloaded = [sample.value for sample in seen.reloaded]
+    reloaded = {sample.value for sample in seen.reloaded}
     return [
         Check("alerts", f"{len(set(expected))} loaded", _without("missing", missing), bool(expected) and not missing),
         Check("rules", "all evaluated", _without("broken", broken), bool(rules) and not broken),
         Check("groups of rules", "evaluated in time", _without("late", late), not late),
-        Check.equal("prometheus_config_last_reload_successful", [1.0], reloaded),
+        Check("Prometheus' configuration", "loaded", "loaded" if reloaded == {1.0} else "refused", reloaded == {1.0}),
     ]
 
 
