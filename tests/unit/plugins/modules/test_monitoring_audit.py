@@ -261,18 +261,36 @@ def test_services_that_do_not_answer_fail(tmp_path: Path, changed: dict[str, Any
 
 @pytest.mark.parametrize(("age", "waits"), [(10, 1), (1000, 0)])
 def test_what_was_just_started_may_have_nothing_to_tell_yet(tmp_path: Path, age: float, waits: int) -> None:
-    known = ["nobody"]
+    watchdog: list[dict[str, Any]] = []
     slept: list[float] = []
 
     def settle(seconds: float) -> None:
         slept.append(seconds)
-        known.append("email_1")
+        watchdog.extend(ALERTING.alerts)
 
     def say(path: str, query: str) -> Any:
-        return answers(known, started=time.time() - age)(path, query)
+        return watchdog if path == "/api/v2/alerts" else answers(["email_1"], time.time() - age)(path, query)
 
     with services(tmp_path, say) as params:
         controls = audit.examine(params, sleep=settle)
     assert len(slept) == waits
     not_passed = {control["id"] for control in controls if control["status"] != "pass"}
     assert not_passed == (set() if waits else {"mon.alerts"})
+
+
+def test_a_receiver_that_nobody_configured_is_not_waited_for(tmp_path: Path) -> None:
+    with services(tmp_path, answers([], started=time.time()), receivers=[]) as params:
+        controls = audit.examine(params, sleep=never)
+    assert [control["id"] for control in controls if control["status"] != "pass"] == ["mon.alerts"]
+
+
+def test_without_an_edge_there_is_nothing_to_record(tmp_path: Path) -> None:
+    node = [target(NODE), *OWN]
+
+    def say(path: str, query: str) -> Any:
+        good = answers(["email_1"], started=0)(path, query)
+        return {"data": {"activeTargets": node}} if path == "/api/v1/targets" else good
+
+    with services(tmp_path, say, targets=[NODE]) as params:
+        controls = audit.examine(params, sleep=never)
+    assert {control["id"] for control in controls if control["status"] == "not_applicable"} == set(audit.RECORDED)
