@@ -70,9 +70,8 @@ def same(figures: Figures, name: str, wanted: float | None, **labels: str) -> Ch
     return Check(name, expected, shown(values), wanted is not None and values == [wanted])
 
 
-def between(figures: Figures, name: str, bounds: tuple[float, float] | None, **labels: str) -> Check:
+def between(name: str, values: list[float], bounds: tuple[float, float] | None) -> Check:
     """A single series that lies between the server's values before and after the scrape."""
-    values = figures.values(name, **labels)
     if bounds is None:
         return Check(name, "what the server says, which does not answer", shown(values), False)
     low, high = bounds
@@ -103,7 +102,7 @@ def node(figures: Figures, server: Server) -> list[Check]:
             f"{abs(clock[0] - server.time):.0f} s off" if clock else "missing",
             bool(clock) and abs(clock[0] - server.time) <= CLOCK_TOLERANCE,
         ),
-        between(figures, "node_vmstat_oom_kill", server.oom_kills),
+        between("node_vmstat_oom_kill", figures.values("node_vmstat_oom_kill"), server.oom_kills),
         same(figures, "node_systemd_units", server.failed_units, state="failed"),
         some(figures, "node_systemd_unit_state", state="active"),
         some(figures, "node_filesystem_avail_bytes"),
@@ -148,7 +147,8 @@ def pgbouncer(figures: Figures, server: Server) -> list[Check]:
         same(figures, "pgbouncer_up", 1),
         same(figures, "pgbouncer_config_max_client_connections", server.pooler_clients),
         same(figures, "pgbouncer_databases_max_connections", server.pooler_connections, **its),
-        present(figures, "pgbouncer_pools_client_waiting_connections", **its),
+        # Pools have figures from their first client on.
+        present(figures, "pgbouncer_databases_current_connections", **its),
     ]
 
 
@@ -174,10 +174,12 @@ JUDGES: dict[str, Callable[[Figures, Server], list[Check]]] = {
 
 def judge_statements(figures: Figures, server: Server) -> list[Check]:
     """db.monitoring: what Prometheus is told of the application's statements."""
-    its = {"usename": server.role, "datname": server.database}
+    name = "pg_stat_statements_calls_total"
+    # Before the first statement there is no series.
+    calls = figures.values(name, usename=server.role, datname=server.database) or [0.0]
     return [
         same(figures, "pg_up", 1),
-        between(figures, "pg_stat_statements_calls_total", server.statement_calls, **its),
-        some(figures, "pg_stat_statements_seconds_total", **its),
-        present(figures, "pg_stat_statements_slowest_mean_seconds", **its),
+        between(f"{name} of {server.role}", calls, server.statement_calls),
+        some(figures, "pg_stat_statements_seconds_total"),
+        present(figures, "pg_stat_statements_slowest_mean_seconds"),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from conftest import CA, Scraper
+from scraping import CA, scrape
 from testinfra.host import Host
 
 PORTS = {"node": 9100, "process": 9256, "postgres": 9187, "pgbouncer": 9127, "nginx": 9113}
@@ -83,56 +83,59 @@ def test_secrets_are_for_root(host: Host) -> None:
 # What a scrape costs
 
 
-def test_a_scrape_costs_little(scrape: Scraper) -> None:
-    scrapes = {job: scrape(port) for job, port in PORTS.items()}
+def test_a_scrape_costs_little(host: Host) -> None:
+    scrapes = {job: scrape(host, port) for job, port in PORTS.items()}
     costs = {job: (len(seen.lines), round(seen.seconds, 3)) for job, seen in scrapes.items()}
     print("samples and seconds:", costs)
     assert sum(samples for samples, _seconds in costs.values()) < MOST_SAMPLES, costs
     assert max(seconds for _samples, seconds in costs.values()) < SECONDS, costs
 
 
-def test_clients_cannot_make_series(host: Host, scrape: Scraper) -> None:
+def test_clients_cannot_make_series(host: Host) -> None:
     """Forty addresses, methods that nobody knows, and a path that looks like a line of the log."""
     forged = '/forged","status":500,"bytes":1,"seconds":9.0'
-    ask = "curl -s -o /dev/null --path-as-is http://localhost"
+    ask = f"curl -s -o /dev/null --path-as-is -H 'Host: {domain(host)}' http://localhost"
     host.check_output(f"{ask}/ -X FIRST; {ask}/first")
-    before = series_once_counted(host, scrape)
-    host.check_output(f"for i in $(seq 40); do {ask}/path-$i?q=$i -X METHOD$i; done; {ask}'{forged}'")
-    after = series_once_counted(host, scrape)
+    before = series_once_counted(host)
+    host.check_output(f"for i in $(seq 40); do {ask}/path-$i?q=$i; done; {ask}'{forged}'")
+    host.check_output(f"for method in BREW COPY LOCK MKCOL PROPFIND; do {ask}/ -X $method; done")
+    after = series_once_counted(host)
     assert len(after) == len(before)
-    assert not [line for line in after if "path-" in line or "METHOD" in line or "forged" in line]
+    assert not [line for line in after if "path-" in line or "BREW" in line or "forged" in line]
 
 
-def series_once_counted(host: Host, scrape: Scraper) -> list[str]:
+def domain(host: Host) -> str:
+    return host.check_output("hostname") + ".airworthy.test"
+
+
+def series_once_counted(host: Host) -> list[str]:
     host.check_output("sleep 2")
-    return scrape(PORTS["nginx"]).lines
+    return scrape(host, PORTS["nginx"]).lines
 
 
 # What is told
 
 
-def test_a_request_is_counted_with_its_outcome(host: Host, scrape: Scraper) -> None:
-    domain = host.check_output("hostname") + ".airworthy.test"
+def test_a_request_is_counted_with_its_outcome(host: Host) -> None:
     missing = 'nginx_http_requests_total{method="GET",status="404"}'
-    before = scrape(PORTS["nginx"])
-    ask = f"curl -s -o /dev/null --cacert {CA} --connect-to ::127.0.0.1: https://{domain}/no/such/page"
+    before = scrape(host, PORTS["nginx"])
+    ask = f"curl -s -o /dev/null --cacert {CA} --connect-to ::127.0.0.1: https://{domain(host)}/no/such/page"
     host.check_output(f"for i in 1 2 3; do {ask}; done; sleep 2")
-    after = scrape(PORTS["nginx"])
+    after = scrape(host, PORTS["nginx"])
     assert after.value(missing) - before.value(missing) == 3
     for histogram in ("request", "upstream"):
         count = f"nginx_http_{histogram}_duration_seconds_count"
         assert after.value(count) - before.value(count) >= 3
 
 
-def test_the_log_may_be_rotated(host: Host, scrape: Scraper) -> None:
+def test_the_log_may_be_rotated(host: Host) -> None:
     host.check_output("logrotate --force /etc/logrotate.d/nginx; sleep 1")
-    before = scrape(PORTS["nginx"]).value('nginx_http_requests_total{method="other",status="308"}')
-    domain = host.check_output("hostname") + ".airworthy.test"
-    host.check_output(f"curl -s -o /dev/null -X ROTATED -H 'Host: {domain}' http://localhost/; sleep 2")
-    assert scrape(PORTS["nginx"]).value('nginx_http_requests_total{method="other",status="308"}') == before + 1
+    before = scrape(host, PORTS["nginx"]).value('nginx_http_requests_total{method="other",status="308"}')
+    host.check_output(f"curl -s -o /dev/null -X ROTATED -H 'Host: {domain(host)}' http://localhost/; sleep 2")
+    assert scrape(host, PORTS["nginx"]).value('nginx_http_requests_total{method="other",status="308"}') == before + 1
 
 
-def test_the_databases_figures_are_those_of_the_queries(host: Host, scrape: Scraper) -> None:
+def test_the_databases_figures_are_those_of_the_queries(host: Host) -> None:
     """The exporter's own ones have other names in each release, and more series than anybody counts."""
     queries = yaml.safe_load(host.file("/etc/airworthy/database_exporter/queries.yml").content_string)
     promised = {
@@ -142,28 +145,54 @@ def test_the_databases_figures_are_those_of_the_queries(host: Host, scrape: Scra
         for column, meaning in metric.items()
         if meaning["usage"] != "LABEL"
     }
-    told = {name for name in scrape(PORTS["postgres"]).names if name.startswith("pg_")}
+    told = {name for name in scrape(host, PORTS["postgres"]).names if name.startswith("pg_")}
     own = {name for name in told if name == "pg_up" or name.startswith("pg_exporter_")}
     assert told - own <= promised
     missing = {name for name in promised - told if not name.startswith("pg_replication_slots_")}
     assert not missing
 
 
-def test_pending_updates_are_those_of_apt(host: Host, scrape: Scraper) -> None:
+def test_who_waits_for_whom_is_told(host: Host) -> None:
+    """One session holds a lock for a while, and another one wants it."""
+    lock = "runuser -u postgres -- psql -qd app -c 'SELECT pg_advisory_lock(4711), pg_sleep({})' >/dev/null 2>&1 &"
+    host.check_output(f"{lock.format(6)} sleep 1; {lock.format(0)} sleep 2")
+    during = scrape(host, PORTS["postgres"])
+    postgres = '{server="localhost:5432"}'
+    assert during.value(f"pg_transactions_waiting_for_lock{postgres}") == 1
+    assert 1 < during.value(f"pg_transactions_longest_lock_wait_seconds{postgres}") < 6
+    assert 2 < during.value(f"pg_transactions_oldest_seconds{postgres}") < 60
+    assert during.value('pg_stat_activity_count{datname="app",server="localhost:5432",state="active"}') == 2
+    host.check_output("sleep 5")
+    after = scrape(host, PORTS["postgres"])
+    assert after.value(f"pg_transactions_waiting_for_lock{postgres}") == 0
+
+
+def test_a_client_of_the_pooler_is_told_of(host: Host) -> None:
+    client = "set -a; . /etc/airworthy/pooler_exporter/environment; PGDATABASE=app psql -qc 'SELECT pg_sleep(3)'"
+    host.check_output(f"({client}) >/dev/null 2>&1 & sleep 1")
+    active = 'pgbouncer_pools_client_active_connections{database="app",user="exporter"}'
+    assert scrape(host, PORTS["pgbouncer"]).value(active) == 1
+    host.check_output("sleep 3")
+    assert scrape(host, PORTS["pgbouncer"]).value(active) == 0
+
+
+def test_pending_updates_are_those_of_apt(host: Host) -> None:
     host.check_output("systemctl start airworthy-updates.service")
     listed = host.check_output("apt list --upgradable 2>/dev/null | grep -c upgradable || :")
-    node = scrape(PORTS["node"])
+    node = scrape(host, PORTS["node"])
     counted = sum(node.value(f'airworthy_updates_pending{{kind="{kind}"}}') for kind in ("security", "other"))
     assert counted == float(listed)
     assert node.value("airworthy_updates_lists_timestamp_seconds") > 0
+    assert host.check_output("apt-config dump --format '%v' APT::Periodic::Update-Package-Lists") == "1"
+    assert host.service("apt-daily.timer").is_running
 
 
-def test_a_unit_that_fails_is_told_of(host: Host, scrape: Scraper) -> None:
+def test_a_unit_that_fails_is_told_of(host: Host) -> None:
     failed = 'node_systemd_units{state="failed"}'
-    before = scrape(PORTS["node"]).value(failed)
+    before = scrape(host, PORTS["node"]).value(failed)
     host.run("systemd-run --unit=airworthy-fails-once --wait -- false")
     try:
-        after = scrape(PORTS["node"])
+        after = scrape(host, PORTS["node"])
         assert after.value(failed) == before + 1
         named = 'node_systemd_unit_state{name="airworthy-fails-once.service",state="failed"'
         assert [line[-1] for line in after.lines if line.startswith(named)] == ["1"]

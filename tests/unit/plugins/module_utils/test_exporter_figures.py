@@ -60,7 +60,7 @@ pg_replication_lag_seconds 0
 pgbouncer_up 1
 pgbouncer_config_max_client_connections 500
 pgbouncer_databases_max_connections{database="app"} 20
-pgbouncer_pools_client_waiting_connections{database="app",user="app"} 0
+pgbouncer_databases_current_connections{database="app"} 0
 """,
     "nginx": """
 nginx_http_requests_total{method="GET",status="200"} 90
@@ -140,9 +140,11 @@ def test_nothing_is_never_enough(kind: str) -> None:
     ("told", "instead", "calls", "failed"),
     [
         ("", "", (40, 42), []),
-        ("} 41", "} 39", (40, 42), ["pg_stat_statements_calls_total"]),
-        ("} 41", "} 43", (40, 42), ["pg_stat_statements_calls_total"]),
-        ("", "", None, ["pg_stat_statements_calls_total"]),
+        ("} 41", "} 39", (40, 42), ["pg_stat_statements_calls_total of app"]),
+        ("} 41", "} 43", (40, 42), ["pg_stat_statements_calls_total of app"]),
+        ("", "", None, ["pg_stat_statements_calls_total of app"]),
+        ('calls_total{datname="app",usename="app"}', "another", (0, 0), []),
+        ('calls_total{datname="app",usename="app"}', "another", (1, 1), ["pg_stat_statements_calls_total of app"]),
         ("seconds_total{", "seconds{", (40, 42), ["pg_stat_statements_seconds_total"]),
         ("pg_up 1", "pg_up 0", (40, 42), ["pg_up"]),
     ],

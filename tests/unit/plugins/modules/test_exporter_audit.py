@@ -126,7 +126,7 @@ def test_statements_are_compared_with_the_servers_own(tmp_path: Path, monkeypatc
         calls = iter([41, 41])
         assert audit.statements().status == "pass"
         calls = iter([40, 40])
-        assert failing(audit.statements()) == ["pg_stat_statements_calls_total"]
+        assert failing(audit.statements()) == ["pg_stat_statements_calls_total of app"]
 
 
 def test_a_database_that_is_down_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Tells Prometheus what PgBouncer's console shows: GET /metrics on a unix socket, whose path is the argument.
 
-Debian 12's own exporter reads a column that PgBouncer no longer has, and Debian 13's wants its password in an argument or
-a name by peer authentication. The names of the figures are those of the latter. Where the pooler is, and who asks,
-libpq reads from the environment.
+Debian 12's own exporter is another program than Debian 13's, and reads a column that PgBouncer no longer has. The names
+of the figures are those of Debian 13's. Where the pooler is, and who asks, libpq reads from the environment.
 """
 
 from __future__ import annotations

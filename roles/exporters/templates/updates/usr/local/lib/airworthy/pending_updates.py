@@ -1,7 +1,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Tells Prometheus which updates are pending, and whether the server waits for a reboot: the argument is the file to write.
+"""Tells Prometheus which updates are pending, and whether the server waits for a reboot.
 
-A count without the day on which the lists of packages were fetched would mean little, so that is told, too.
+The argument is the file to write. A count means little without the day on which the lists of packages were fetched, so
+that is told as well.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def kind(archives: Iterable[str]) -> str:
 
 
 def pending() -> Counter[str]:
-    """Packages of which there is a newer version. One that stands in the security archive counts, even below a newer one."""
+    """Packages of which there is a newer version, also where the security archive has it below the newest one."""
     cache = apt_pkg.Cache(None)
     policy = apt_pkg.DepCache(cache)
     counts = Counter(dict.fromkeys(KINDS, 0))
@@ -60,21 +61,21 @@ def waits_for_reboot(running: str, installed: Sequence[str], marked: bool, newer
 
 
 def written(counts: Counter[str], reboot: bool, fetched: float, now: float) -> str:
-    return "\n".join([
-        "# HELP airworthy_updates_pending Packages of which there is a newer version.",
-        "# TYPE airworthy_updates_pending gauge",
-        *(f'airworthy_updates_pending{{kind="{kind}"}} {counts[kind]}' for kind in KINDS),
-        "# HELP airworthy_reboot_required Whether updates take effect only after a reboot.",
-        "# TYPE airworthy_reboot_required gauge",
-        f"airworthy_reboot_required {int(reboot)}",
-        "# HELP airworthy_updates_lists_timestamp_seconds When the lists of packages were fetched.",
-        "# TYPE airworthy_updates_lists_timestamp_seconds gauge",
-        f"airworthy_updates_lists_timestamp_seconds {fetched:.0f}",
-        "# HELP airworthy_updates_timestamp_seconds When this was written.",
-        "# TYPE airworthy_updates_timestamp_seconds gauge",
-        f"airworthy_updates_timestamp_seconds {now:.0f}",
-        "",
-    ])
+    told = {
+        "updates_pending": ("Packages of which there is a newer version.", pending_by_kind(counts)),
+        "reboot_required": ("Whether updates take effect only after a reboot.", {"": int(reboot)}),
+        "updates_lists_timestamp_seconds": ("When the lists of packages were fetched.", {"": fetched}),
+        "updates_timestamp_seconds": ("When this was written.", {"": now}),
+    }
+    lines = []
+    for name, (meaning, values) in told.items():
+        lines += [f"# HELP airworthy_{name} {meaning}", f"# TYPE airworthy_{name} gauge"]
+        lines += [f"airworthy_{name}{labels} {value:.0f}" for labels, value in values.items()]
+    return "\n".join(lines) + "\n"
+
+
+def pending_by_kind(counts: Counter[str]) -> dict[str, float]:
+    return {f'{{kind="{each}"}}': counts[each] for each in KINDS}
 
 
 def main() -> None:
