@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,15 +11,11 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Target, ask
+from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Target, ask, basic_auth
 
 
 class Silent(Exception):
     """A service does not answer as it should; the text says which, and what it does instead."""
-
-
-def basic(user: str, password: str) -> dict[str, str]:
-    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
 @dataclass(frozen=True)
@@ -45,7 +40,7 @@ class Api:
     def get(self, path: str, **parameters: str) -> Any:
         """What stands in the answer; Prometheus wraps it in `data`, Alertmanager does not."""
         full = f"{path}?{urlencode(parameters)}" if parameters else path
-        answer = ask(self.target, full, headers=basic(self.user, self.password))
+        answer = ask(self.target, full, headers=basic_auth(self.user, self.password))
         if answer.status != 200:
             raise Silent(f"{self.target.url(path)}: {answer} {answer.body[:200].strip()}".strip())
         try:

@@ -110,8 +110,8 @@ from ansible_collections.airworthy.stack.plugins.module_utils.control import (
     not_applicable,
     run_probes,
 )
-from ansible_collections.airworthy.stack.plugins.module_utils.prometheus import Api, Sample, Silent, basic, moment
-from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Answer, Target, ask
+from ansible_collections.airworthy.stack.plugins.module_utils.prometheus import Api, Sample, Silent, moment
+from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Answer, Target, ask, basic_auth
 
 REMEDIATION = "ansible-playbook site.yml --tags monitoring"
 
@@ -186,9 +186,9 @@ class Alerting:
 
 def strangers(target: Target, path: str, user: str, password: str) -> Strangers:
     return Strangers(
-        plain=ask(target, path, headers=basic(user, password), secure=False),
+        plain=ask(target, path, headers=basic_auth(user, password), secure=False),
         anonymous=ask(target, path),
-        wrong=ask(target, path, headers=basic(user, password[::-1] + "-")),
+        wrong=ask(target, path, headers=basic_auth(user, password[::-1] + "-")),
     )
 
 

@@ -17,8 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from ansible_collections.airworthy.stack.plugins.module_utils.control import Check
-from ansible_collections.airworthy.stack.plugins.module_utils.prometheus import Sample, basic, moment
-from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Answer
+from ansible_collections.airworthy.stack.plugins.module_utils.prometheus import Sample, moment
+from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Answer, basic_auth
 from ansible_collections.airworthy.stack.plugins.modules import monitoring_audit as audit
 from tls_server import Page, answering, make_certificate, server_context, serving
 
@@ -215,7 +215,7 @@ def services(directory: Path, say: Callable[[str, str], Any], **changed: Any) ->
     """One server that is both, and the parameters with which to examine it."""
 
     def answer(request: BaseHTTPRequestHandler) -> Page:
-        if request.headers["Authorization"] != basic("airworthy", "secret")["Authorization"]:
+        if request.headers["Authorization"] != basic_auth("airworthy", "secret")["Authorization"]:
             return Page(401)
         parts = urlsplit(request.path)
         found = say(parts.path, parse_qs(parts.query).get("query", [""])[0])
