@@ -7,6 +7,7 @@ It follows no redirect and repeats nothing. Address and name are told apart, as 
 
 from __future__ import annotations
 
+import base64
 import http.client
 import secrets
 import shlex
@@ -121,6 +122,11 @@ class Answer:
 
     def __str__(self) -> str:
         return str(self.status) if self.status else f"no answer ({self.failure})"
+
+
+def basic_auth(user: str, password: str) -> dict[str, str]:
+    """The header with which somebody says who they are."""
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
 def ask(

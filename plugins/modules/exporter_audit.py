@@ -108,7 +108,6 @@ controls:
   elements: dict
 """
 
-import base64
 import re
 import subprocess
 import time
@@ -132,7 +131,7 @@ from ansible_collections.airworthy.stack.plugins.module_utils.postgresql import 
     session,
     value,
 )
-from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Answer, Target, ask
+from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Answer, Target, ask, basic_auth
 
 REMEDIATION = "ansible-playbook site.yml --tags exporters"
 PATH = "/metrics"
@@ -153,10 +152,6 @@ class Scrape:
     anonymous: Answer
     wrong: Answer
     known: Answer
-
-
-def basic(user: str, password: str) -> dict[str, str]:
-    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
 def judge_access(seen: Scrape) -> list[Check]:
@@ -185,7 +180,7 @@ class Audit:
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = options
         self.ports: dict[str, int] = {exporter["kind"]: exporter["port"] for exporter in options["exporters"]}
-        self.credentials = basic(options["user"], options["password"])
+        self.credentials = basic_auth(options["user"], options["password"])
 
     def target(self, kind: str) -> Target:
         port = self.ports[kind]
@@ -196,7 +191,7 @@ class Audit:
         return ask(self.target(kind), PATH, headers=self.credentials)
 
     def scrape(self, kind: str) -> Scrape:
-        target, wrong = self.target(kind), basic(self.options["user"], self.options["password"][::-1] + "-")
+        target, wrong = self.target(kind), basic_auth(self.options["user"], self.options["password"][::-1] + "-")
         return Scrape(
             kind=kind,
             plain=ask(target, PATH, headers=self.credentials, secure=False),

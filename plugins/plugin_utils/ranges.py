@@ -34,6 +34,15 @@ BY_NAME: dict[str, tuple[float, float]] = {
     "backup_vault_days": (1, 3650),
     "base_minimum_cores": (0, 1024),
     "base_minimum_memory_mb": (0, inf),
+    "monitoring_backup_max_age_hours": (1, 8760),
+    "monitoring_certificate_days": (1, 397),
+    "monitoring_connections_percent": (1, 100),
+    "monitoring_drill_max_age_days": (1, 400),
+    "monitoring_retention_days": (1, 3650),
+    "monitoring_retention_mb": (256, inf),
+    "monitoring_sample_limit": (2000, inf),  # a small server has as many
+    "monitoring_scrape_interval_seconds": (5, 60),  # of five minutes, the rates need some samples
+    "monitoring_uptime_percent": (90, 99.99),  # what a probe each 15 seconds can tell
     "nginx_certificate_minimum_days": (1, 397),
     "nginx_client_max_body_mb": (1, 10240),
     "nginx_cors_max_age": (0, 86400),  # browsers cap it at a day or less

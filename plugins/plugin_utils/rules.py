@@ -22,6 +22,7 @@ from . import (
     rules_database,
     rules_edge,
     rules_environment,
+    rules_monitoring,
     rules_waf,
     shapes,
     waivers,
@@ -69,6 +70,8 @@ SHAPES: dict[str, Callable[[str], str | None]] = {
     "base_journal_max_retention": shapes.systemd_span,
     "base_journal_max_use": shapes.systemd_size,
     "base_packages": shapes.package,
+    "monitoring_admin_networks": shapes.network,
+    "monitoring_probe_paths": shapes.url_path,
     "nginx_api_prefixes": shapes.path_prefix,
     "nginx_auth_prefixes": shapes.path_prefix,
     "nginx_cors_allowed_headers": shapes.token,
@@ -164,6 +167,8 @@ def _ports(values: Values) -> Iterator[tuple[str, int]]:
     here = tiers(values)
     if "edge" in here:
         yield from (("the edge", 80), ("the edge", 443))
+    if "monitoring" in here:
+        yield from (("Prometheus", 9090), ("Alertmanager", 9093), ("the prober", 9115))
     by_tier = {
         "backup_files_port": "",
         "backup_port": "",
@@ -225,6 +230,7 @@ RULES: tuple[Rule, ...] = (
     *rules_backup.RULES,
     *rules_database.RULES,
     *rules_edge.RULES,
+    *rules_monitoring.RULES,
     *rules_waf.RULES,
 )
 

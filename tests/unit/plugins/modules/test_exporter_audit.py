@@ -59,7 +59,7 @@ def test_a_fault_fails(fault: dict[str, Answer], subject: str) -> None:
 
 def exporter(known: str, figures: str = PROCESSES) -> Any:
     def answer(request: BaseHTTPRequestHandler) -> Page:
-        if request.headers["Authorization"] != exporter_audit.basic("prometheus", known)["Authorization"]:
+        if request.headers["Authorization"] != exporter_audit.basic_auth("prometheus", known)["Authorization"]:
             return Page(401, body=b"Unauthorized\n")
         return Page(200, body=figures.encode())
 

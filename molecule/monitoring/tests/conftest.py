@@ -1,0 +1,52 @@
+"""What the tests of monitoring share: Prometheus and Alertmanager, asked by curl on the server itself."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+SECRETS = Path(__file__).parents[2] / "inventory" / ".secrets"
+CA = "/etc/airworthy/tls/ca.crt"
+Ask = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def ask(host: Host) -> Ask:
+    """What an address on the loopback interface answers to the administrator, out of its JSON."""
+    password = (SECRETS / "monitoring_admin").read_text().strip()
+
+    def get(port: int, path: str, **parameters: str) -> Any:
+        given = " ".join(f"--data-urlencode {shlex.quote(f'{name}={text}')}" for name, text in parameters.items())
+        # By standard input, as a person would: no password in a list of processes.
+        curl = f"curl --silent --fail --get --cacert {CA} --config - {given} https://127.0.0.1:{port}{path}"
+        answer = json.loads(host.check_output(f"echo 'user = admin:{password}' | {curl}"))
+        return answer["data"] if isinstance(answer, dict) and "data" in answer else answer
+
+    return get
+
+
+@pytest.fixture(scope="module")
+def query(ask: Ask) -> Callable[[str], list[dict[str, Any]]]:
+    """The series of an expression."""
+    return lambda expression: ask(9090, "/api/v1/query", query=expression)["result"]
+
+
+def eventually(true: Callable[[], Any], seconds: float = 60, why: Callable[[], Any] = str) -> Any:
+    """Wait until it is true; returns what it says."""
+    limit = time.monotonic() + seconds
+    while not (said := true()):
+        assert time.monotonic() < limit, f"still not after {seconds} seconds: {why()}"
+        time.sleep(1)
+    return said
+
+
+@pytest.fixture(scope="session")
+def wait() -> Callable[..., Any]:
+    return eventually

@@ -1,0 +1,181 @@
+"""What monitoring promises, seen with other eyes than its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from promql import series_in
+from testinfra.host import Host
+
+ROOT = Path(__file__).parents[3]
+CA = "/etc/airworthy/tls/ca.crt"
+UNITS = {"prometheus": 9090, "prometheus-alertmanager": 9093, "prometheus-blackbox-exporter": 9115}
+Ask = Callable[..., Any]
+Query = Callable[[str], list[dict[str, Any]]]
+
+each = pytest.mark.parametrize(("unit", "port"), UNITS.items())
+
+
+@each
+def test_it_runs_now_and_after_a_boot(host: Host, unit: str, port: int) -> None:
+    assert host.service(unit).is_running
+    assert host.service(unit).is_enabled
+
+
+@each
+def test_it_can_be_reached_from_here_only(host: Host, unit: str, port: int) -> None:
+    listening = host.check_output(f"ss --no-header --listening --tcp --numeric 'sport = :{port}'").split()
+    assert [word for word in listening if word.endswith(f":{port}")] == [f"127.0.0.1:{port}"]
+    assert f"{port}" not in host.check_output("nft list chain inet airworthy input")
+
+
+@each
+@pytest.mark.parametrize(("scheme", "status"), [("https", "401"), ("http", "400")])
+def test_a_stranger_learns_nothing(host: Host, unit: str, port: int, scheme: str, status: str) -> None:
+    url = f"{scheme}://127.0.0.1:{port}/metrics"
+    assert host.check_output(f"curl -s -o /dev/null -w '%{{http_code}}' --cacert {CA} {url}") == status
+
+
+@pytest.mark.parametrize("path", ["/-/reload", "/-/quit", "/api/v1/admin/tsdb/snapshot"])
+def test_nobody_stops_or_reloads_it_over_the_network(host: Host, path: str) -> None:
+    password = (ROOT / "molecule/inventory/.secrets/monitoring_admin").read_text().strip()
+    curl = f"curl -s -o /dev/null -w '%{{http_code}}' -X POST --cacert {CA} --config - https://127.0.0.1:9090{path}"
+    assert host.check_output(f"echo 'user = admin:{password}' | {curl}") .startswith(("4", "5"))
+
+
+@each
+def test_it_has_no_privileges(host: Host, unit: str, port: int) -> None:
+    pid = host.check_output(f"systemctl show -P MainPID {unit}")
+    status = host.file(f"/proc/{pid}/status").content_string
+    assert "NoNewPrivs:\t1" in status
+    assert "CapEff:\t0000000000000000" in status
+    assert host.check_output(f"stat -c %U /proc/{pid}") == "prometheus"
+
+
+def test_secrets_are_for_it_alone(host: Host) -> None:
+    for path in ("prometheus/secrets/exporters", "prometheus/secrets/monitoring", "alertmanager/alertmanager.yml"):
+        secret = host.file(f"/etc/{path}")
+        assert (secret.user, secret.group, secret.mode) == ("root", "prometheus", 0o640)
+
+
+def test_the_host_and_the_one_that_it_watches_are_up(host: Host, query: Query, wait: Callable[..., Any]) -> None:
+    targets = json.loads(host.file("/etc/prometheus/targets/node.json").content_string)
+    watched = {group["labels"]["instance"] for group in targets}
+    assert len(watched) == 2
+    wait(lambda: {one["metric"]["instance"] for one in query('up{job="node"} == 1')} == watched)
+    assert query("up == 0") == []
+
+
+def test_each_rule_is_about_series_that_exist(host: Host, ask: Ask, wait: Callable[..., Any]) -> None:
+    """A rule about nothing never fires. Where its series come and go, it is named here with the reason."""
+    sometimes = {
+        "airworthy_backup_last_timestamp_seconds",  # the role that brings these runs after this one
+        "airworthy_backup_job_success",
+        "airworthy_backup_repository_ok",
+        "airworthy_drill_last_timestamp_seconds",
+        "airworthy_drill_last_success",
+        "airworthy_files_backup_last_success_time_seconds",
+        "airworthy_files_backup_success",
+        "airworthy_files_backup_check_success",
+        "airworthy_files_backup_prune_success",
+    }
+    expressions = [rule["query"] for group in ask(9090, "/api/v1/rules")["groups"] for rule in group["rules"]]
+    names = {name for expression in expressions for name in series_in(expression)} - sometimes
+    assert len(names) > 10
+
+    def known() -> set[str]:
+        return set(ask(9090, "/api/v1/label/__name__/values"))
+
+    wait(lambda: names <= known(), 150, lambda: names - known())
+
+
+def test_a_dead_mans_switch_is_told_that_alerting_works(host: Host, wait: Callable[..., Any]) -> None:
+    told = wait(lambda: [line for line in received(host) if line["path"] == "/watchdog"], 90)
+    assert {alert["labels"]["alertname"] for line in told for alert in line["alerts"]} == {"Watchdog"}
+
+
+def test_of_a_host_that_is_down_nothing_else_is_told(host: Host, ask: Ask, wait: Callable[..., Any]) -> None:
+    name = f"lost{os.getpid()}"
+    raise_alerts(host, {"InstanceDown": "critical", "MemoryHigh": "warning", "SiteDown": "critical"}, name)
+
+    def states() -> dict[str, str]:
+        alerts = [alert for alert in ask(9093, "/api/v2/alerts") if alert["labels"].get("instance") == name]
+        return {alert["labels"]["alertname"]: alert["status"]["state"] for alert in alerts}
+
+    wait(lambda: states() == {"InstanceDown": "active", "MemoryHigh": "suppressed", "SiteDown": "suppressed"}, 15)
+    told = wait(lambda: [line for line in received(host) if name in json.dumps(line)], 60)
+    assert {alert["labels"]["alertname"] for line in told for alert in line["alerts"]} == {"InstanceDown"}
+
+
+def received(host: Host) -> list[dict[str, Any]]:
+    """What the stand-in of a receiver was told."""
+    log = host.file("/var/tmp/alerts")
+    return [json.loads(line) for line in log.content_string.splitlines()] if log.exists else []
+
+
+def raise_alerts(host: Host, alerts: dict[str, str], instance: str) -> None:
+    labels = [{"alertname": name, "severity": severity, "instance": instance} for name, severity in alerts.items()]
+    known = json.dumps([{"labels": each} for each in labels])
+    password = (ROOT / "molecule/inventory/.secrets/monitoring_admin").read_text().strip()
+    curl = f"curl -sf --cacert {CA} -u admin:{password} --json {shlex.quote(known)}"
+    host.check_output(f"{curl} https://127.0.0.1:9093/api/v2/alerts")
+
+
+# Stories, each told by what the role does when it runs again.
+
+
+def converge(host: Host, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["ansible-playbook", "molecule/monitoring/converge.yml", "-i", "molecule/inventory", *arguments]
+    command += ["--limit", f"{host.check_output('hostname')},backup"]
+    return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=300)
+
+
+def test_a_host_that_leaves_the_inventory_leaves_prometheus(
+    host: Host, ask: Ask, wait: Callable[..., Any], tmp_path: Path
+) -> None:
+    def states() -> dict[str, str]:
+        targets = ask(9090, "/api/v1/targets", state="active")["activeTargets"]
+        return {one["labels"]["instance"]: one["health"] for one in targets if one["labels"]["job"] == "node"}
+
+    began, pid = states(), host.check_output("systemctl show -P MainPID prometheus")
+    newcomer = {"airworthy_address": "127.0.0.9", "airworthy_watched_by": [host.check_output("hostname")]}
+    more = tmp_path / "more.yml"
+    more.write_text(json.dumps({"cache": {"hosts": {"newcomer": {**newcomer, "airworthy_exporter_ports": ELSEWHERE}}}}))
+
+    came = converge(host, "-i", str(more))
+    assert came.returncode == 0, came.stdout
+    wait(lambda: states() == {**began, "newcomer": "down"})
+
+    left = converge(host)
+    assert left.returncode == 0, left.stdout
+    wait(lambda: states() == began)
+    assert host.check_output("systemctl show -P MainPID prometheus") == pid, "it went on all the time"
+
+
+ELSEWHERE = {"node": 9, "process": 10, "postgres": 11, "pgbouncer": 12, "nginx": 13}
+
+
+def test_a_broken_rule_never_lands(host: Host, ask: Ask) -> None:
+    rules = host.file("/etc/prometheus/rules.d/airworthy_alerts.yml").content_string
+    broken = converge(host, "-e", json.dumps({"__monitoring_budget": "no number ("}))
+    assert broken.returncode != 0
+    assert "is not valid, and nothing was changed" in broken.stdout
+    assert host.file("/etc/prometheus/rules.d/airworthy_alerts.yml").content_string == rules
+    assert {group["name"] for group in ask(9090, "/api/v1/rules")["groups"]} >= {"hosts", "site", "watching"}
+
+
+def test_a_rule_that_a_person_broke_is_mended(host: Host, query: Query, wait: Callable[..., Any]) -> None:
+    loaded = "prometheus_config_last_reload_successful"
+    host.check_output("echo 'groups: [' > /etc/prometheus/rules.d/airworthy_alerts.yml && systemctl reload prometheus")
+    wait(lambda: query(f"{loaded} == 0"))
+    assert query("up == 1"), "it goes on with what it had loaded"
+
+    assert converge(host).returncode == 0
+    wait(lambda: query(f"{loaded} == 1"))

@@ -1,0 +1,130 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Who watches whom, and whom alerts reach: documented in the YAML files beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ansible_collections.airworthy.stack.plugins.filter.addresses import address
+from ansible_collections.airworthy.stack.plugins.module_utils.catalogue import ALL_IN_ONE_GROUP, tiers_of
+from ansible_collections.airworthy.stack.plugins.plugin_utils import exporters
+
+Hostvars = Mapping[str, Mapping[str, Any]]
+PROBES = ("probe_http", "probe_tls")
+Group = dict[str, Any]  # targets and their labels, as Prometheus' file service discovery reads them
+
+
+def monitoring_watchers(hostvars: Hostvars, host: str) -> list[str]:
+    if given := hostvars[host].get("airworthy_watched_by"):
+        return list(given)
+    groups = hostvars[host]["groups"]
+    servers, dedicated = groups.get(ALL_IN_ONE_GROUP, []), groups.get("monitoring", [])
+    itself = [host] if host in servers else []
+    return list(dict.fromkeys(itself + dedicated)) or list(servers)
+
+
+def scrape_targets(
+    hostvars: Hostvars, watcher: str, otherwise: Mapping[str, Any], paths: Iterable[str]
+) -> dict[str, list[Group]]:
+    """Job by job; `otherwise` has the values of variables that a host does not set itself."""
+    found: dict[str, list[Group]] = {job: [] for job in (*exporters.JOB_TIERS, *PROBES)}
+    for labels in scraped(hostvars, watcher, paths):
+        host, job = labels["instance"], labels.pop("job")
+        values = {name: hostvars[host].get(name, value) for name, value in otherwise.items()}
+        ports = values["airworthy_exporter_ports"]
+        # A host watches itself over its loopback interface, and is probed where others reach it.
+        place = "127.0.0.1" if host == watcher and job not in PROBES else _bracketed(address(host, hostvars[host]))
+        if job == "probe_http":
+            asked = {"__param_module": f"https_{_trust(values)}", "__param_hostname": values["airworthy_domain"]}
+            group = {"targets": [f"https://{place}{labels['path']}"], "labels": labels | asked}
+        elif job == "probe_tls":
+            group = {"targets": [f"{place}:{ports['node']}"], "labels": labels | {"__param_module": "tls_internal"}}
+        else:
+            group = {"targets": [f"{place}:{ports[job]}"], "labels": labels}
+        found[job].append(group)
+    return found
+
+
+def scraped(hostvars: Hostvars, watcher: str, paths: Iterable[str]) -> list[dict[str, str]]:
+    """For this no address need be known, and no host need answer."""
+    found: list[dict[str, str]] = []
+    for host in hostvars:
+        tiers = tiers_of(hostvars[host]["group_names"])
+        if not tiers or watcher not in monitoring_watchers(hostvars, host):
+            continue
+        found += [{"job": job, "instance": host} for job in (*exporters.jobs(tiers), "probe_tls")]
+        found += [{"job": "probe_http", "instance": host, "path": path} for path in paths if "edge" in tiers]
+    return found
+
+
+def alert_receivers(receivers: Iterable[Mapping[str, Any]], admin_email: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": f"{receiver['type']}_{number}",
+            "severities": receiver.get("severities") or ["critical", "warning"],
+            "settings": {f"{receiver['type']}_configs": [_SETTINGS[receiver["type"]](receiver, admin_email)]},
+        }
+        for number, receiver in enumerate(receivers, 1)
+    ]
+
+
+def _bracketed(where: str) -> str:
+    return f"[{where}]" if ":" in where else where
+
+
+def _trust(values: Mapping[str, Any]) -> str:
+    """Who vouches for the certificate of the domain."""
+    if values["airworthy_acme_ca_file"]:
+        return "private"
+    return "public" if values["airworthy_acme_directory"] or values["airworthy_edge_certificate_file"] else "internal"
+
+
+def _email(receiver: Mapping[str, Any], admin_email: str) -> dict[str, Any]:
+    smarthost = receiver.get("smarthost") or "localhost:25"
+    here = smarthost.rpartition(":")[0] in ("localhost", "127.0.0.1", "[::1]")
+    settings = {
+        "to": receiver.get("to") or admin_email,
+        "from": receiver.get("from") or admin_email,
+        "smarthost": smarthost,
+        "require_tls": not here,
+        "send_resolved": True,
+    }
+    if receiver.get("username"):
+        settings |= {"auth_username": receiver["username"], "auth_password": receiver.get("password", "")}
+    return settings
+
+
+def _slack(receiver: Mapping[str, Any], admin_email: str) -> dict[str, Any]:
+    settings = {"api_url": receiver["url"], "send_resolved": True}
+    return settings | ({"channel": receiver["channel"]} if receiver.get("channel") else {})
+
+
+def _pagerduty(receiver: Mapping[str, Any], admin_email: str) -> dict[str, Any]:
+    return {"routing_key": receiver["routing_key"], "send_resolved": True}
+
+
+def _webhook(receiver: Mapping[str, Any], admin_email: str) -> dict[str, Any]:
+    settings: dict[str, Any] = {"url": receiver["url"], "send_resolved": True}
+    if receiver.get("username"):
+        name_and_password = {"username": receiver["username"], "password": receiver.get("password", "")}
+        settings["http_config"] = {"basic_auth": name_and_password}
+    return settings
+
+
+_SETTINGS: dict[str, Callable[[Mapping[str, Any], str], dict[str, Any]]] = {
+    "email": _email,
+    "slack": _slack,
+    "pagerduty": _pagerduty,
+    "webhook": _webhook,
+}
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {
+            "alert_receivers": alert_receivers,
+            "monitoring_watchers": monitoring_watchers,
+            "scrape_targets": scrape_targets,
+            "scraped": scraped,
+        }
