@@ -37,6 +37,7 @@ BY_NAME: dict[str, tuple[float, float]] = {
     "monitoring_backup_max_age_hours": (1, 8760),
     "monitoring_certificate_days": (1, 397),
     "monitoring_connections_percent": (1, 100),
+    "monitoring_certified_within_days": (1, 400),
     "monitoring_drill_max_age_days": (1, 400),
     "monitoring_retention_days": (1, 3650),
     "monitoring_retention_mb": (256, inf),

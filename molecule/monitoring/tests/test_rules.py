@@ -17,6 +17,7 @@ HOST = 'job="node",instance="web1"'
 DISK = f'{HOST},device="/dev/sda1",fstype="ext4",mountpoint="/"'
 PAGE = 'job="probe_http",instance="web1",path="/"'
 DAY, HOUR = 86400, 3600
+CERTIFIED = "airworthy_certificate_timestamp_seconds"
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,11 @@ CASES = [
     Case("DrillTooOld", old("airworthy_drill_last_timestamp_seconds", 38 * DAY + 60),
          old("airworthy_drill_last_timestamp_seconds", 38 * DAY)),
     Case("DrillTooOld", one("airworthy_drill_last_success", 0), one("airworthy_drill_last_success", 1)),
+    Case("NotCertified", one("airworthy_certificate_passed", 0), one("airworthy_certificate_passed", 1)),
+    Case("NotCertified", old(CERTIFIED, 8 * DAY + 1200), old(CERTIFIED, 8 * DAY)),
+    # The newest level counts.
+    Case("NotCertified", old(CERTIFIED, 9 * DAY), old(CERTIFIED, 9 * DAY) | one(CERTIFIED, 0, level="deep")),
+    Case("NeverCertified", one("up", 1), one(CERTIFIED, 0), minutes=1445),
 ]  # fmt: skip
 
 
