@@ -128,6 +128,18 @@ def test_a_request_is_counted_with_its_outcome(host: Host) -> None:
         assert after.value(count) - before.value(count) >= 3
 
 
+def test_an_examination_of_the_site_does_not_look_like_an_outage(host: Host) -> None:
+    """The canary fails on demand; who looks after the budget of failures must not hear of it."""
+    failed = 'nginx_http_requests_total{method="GET",status="500"}'
+    ask = f"curl -s -o /dev/null -w '%{{http_code}}' --cacert {CA} --connect-to ::127.0.0.1: https://{domain(host)}"
+    before = series_once_counted(host)
+    assert host.check_output(f"{ask}/.well-known/airworthy/canary") == "500"
+    assert host.check_output(f"{ask}/healthz") == "200"
+    after = series_once_counted(host)
+    assert [line for line in after if line.startswith(failed)] == [line for line in before if line.startswith(failed)]
+    assert after != before, "the other request was counted"
+
+
 def test_the_log_may_be_rotated(host: Host) -> None:
     host.check_output("logrotate --force /etc/logrotate.d/nginx; sleep 1")
     before = scrape(host, PORTS["nginx"]).value('nginx_http_requests_total{method="other",status="308"}')
