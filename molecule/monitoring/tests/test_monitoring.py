@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Callable
@@ -19,6 +20,27 @@ CA = "/etc/airworthy/tls/ca.crt"
 UNITS = {"prometheus": 9090, "prometheus-alertmanager": 9093, "prometheus-blackbox-exporter": 9115}
 Ask = Callable[..., Any]
 Query = Callable[[str], list[dict[str, Any]]]
+
+# Series of which a rule, or the page, may speak before they are there.
+SOMETIMES = {
+    "airworthy_backup_last_timestamp_seconds",  # the role that brings these runs after this one
+    "airworthy_backup_job_success",
+    "airworthy_backup_last_size_bytes",
+    "airworthy_backup_repository_ok",
+    "airworthy_drill_last_timestamp_seconds",
+    "airworthy_drill_last_success",
+    "airworthy_drill_backup_size_bytes",
+    "airworthy_drill_recovery_point_seconds",
+    "airworthy_drill_recovery_time_seconds",
+    "airworthy_files_backup_last_success_time_seconds",
+    "airworthy_files_backup_success",
+    "airworthy_files_backup_check_success",
+    "airworthy_files_backup_prune_success",
+    "airworthy_certificate_passed",  # certify.yml brings it
+    "airworthy_certificate_timestamp_seconds",
+    "airworthy_certificate_lines",
+    "airworthy_certificate_failing",
+}
 
 each = pytest.mark.parametrize(("unit", "port"), UNITS.items())
 
@@ -73,23 +95,22 @@ def test_the_host_and_the_one_that_it_watches_are_up(host: Host, query: Query, w
     assert query("up == 0") == []
 
 
-def test_each_rule_is_about_series_that_exist(host: Host, ask: Ask, wait: Callable[..., Any]) -> None:
-    """A rule about nothing never fires. Where its series come and go, it is named here with the reason."""
-    sometimes = {
-        "airworthy_backup_last_timestamp_seconds",  # the role that brings these runs after this one
-        "airworthy_backup_job_success",
-        "airworthy_backup_repository_ok",
-        "airworthy_drill_last_timestamp_seconds",
-        "airworthy_drill_last_success",
-        "airworthy_files_backup_last_success_time_seconds",
-        "airworthy_files_backup_success",
-        "airworthy_files_backup_check_success",
-        "airworthy_files_backup_prune_success",
-        "airworthy_certificate_passed",  # certify.yml brings it
-        "airworthy_certificate_timestamp_seconds",
-    }
+def test_a_page_shows_the_site_at_a_glance(host: Host) -> None:
+    password = (ROOT / "molecule/inventory/.secrets/monitoring_admin").read_text().strip()
+    curl = f"curl -sS --fail --cacert {CA} --config - https://127.0.0.1:9090/consoles/index.html"
+    page = host.check_output(f"echo 'user = admin:{password}' | {curl}")
+    name = host.check_output("hostname")
+    for table in ("Hosts", "Databases", "The site, as its visitors see it"):
+        assert f"<th>{name}</th>" in page.partition(f"<h2>{table}</h2>")[2].partition("<h2>")[0]
+    assert page.rstrip().endswith("</html>"), "an error in a template ends the page"
+
+
+def test_each_rule_and_each_figure_is_about_series_that_exist(host: Host, ask: Ask, wait: Callable[..., Any]) -> None:
+    """A rule about nothing never fires. Where its series come and go, it is named above with the reason."""
     expressions = [rule["query"] for group in ask(9090, "/api/v1/rules")["groups"] for rule in group["rules"]]
-    names = {name for expression in expressions for name in series_in(expression)} - sometimes
+    page = (ROOT / "roles/monitoring/templates/etc/prometheus/consoles/index.html").read_text()
+    expressions += [words for words in re.findall(r'(?:query|printf) "((?:[^"\\]|\\.)*)"', page) if "=%q" not in words]
+    names = {name for expression in expressions for name in series_in(expression)} - SOMETIMES
     assert len(names) > 10
 
     def known() -> set[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import yaml
 from testinfra.host import Host
 
 RULES = "/etc/prometheus/rules.d"
-Input = Mapping[str, str]  # series and their values, minute by minute, in promtool's notation
+Input = dict[str, str]  # series and their values, minute by minute, in promtool's notation
 
 HOST = 'job="node",instance="web1"'
 DISK = f'{HOST},device="/dev/sda1",fstype="ext4",mountpoint="/"'
@@ -54,10 +54,10 @@ def one(name: str, value: float, **labels: str) -> Input:
     return {f"{name}{{{HOST}{more}}}": f"{value:.0f}x1500"}
 
 
-def requests(failing: int) -> Input:
-    """Of a thousand a minute."""
+def requests(failing: int, of: int = 1000) -> Input:
+    """Requests a minute."""
     good, bad = (f'nginx_http_requests_total{{job="nginx",instance="web1",status="{status}"}}' for status in (200, 502))
-    return {good: f"0+{1000 - failing}x100", bad: f"0+{failing}x100"}
+    return {good: f"0+{of - failing}x100", bad: f"0+{failing}x100"}
 
 
 def responses(seconds: int) -> Input:
@@ -102,6 +102,7 @@ CASES = [
     Case("CertificateExpiring", {f"probe_ssl_earliest_cert_expiry{{{PAGE}}}": f"{14 * DAY}x30"},
          {f"probe_ssl_earliest_cert_expiry{{{PAGE}}}": f"{14 * DAY + 1800}x30"}),
     Case("ErrorRateHigh", requests(failing=51), requests(failing=49)),
+    Case("ErrorRateHigh", requests(failing=2, of=10), requests(failing=1, of=10)),
     Case("ResponseSlow", responses(201), responses(199)),
     # Two of the last probes, which is little of six hours; two of the hour, but none of the last.
     Case("BudgetBurning", probes("1x358 0x1 1x10"), probes("1x340 0x1 1x20"), minutes=362, severity="critical"),
