@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from promql import series_in
 from testinfra.host import Host
 
@@ -21,11 +22,14 @@ UNITS = {"prometheus": 9090, "prometheus-alertmanager": 9093, "prometheus-blackb
 Ask = Callable[..., Any]
 Query = Callable[[str], list[dict[str, Any]]]
 
-# Series of which a rule, or the page, may speak before they are there.
+# Series of which a rule, the page or a dashboard may speak before they are there.
 SOMETIMES = {
     "airworthy_backup_last_timestamp_seconds",  # the role that brings these runs after this one
     "airworthy_backup_job_success",
+    "airworthy_backup_job_duration_seconds",
     "airworthy_backup_last_size_bytes",
+    "airworthy_backup_last_repository_bytes",
+    "airworthy_backup_free_bytes",
     "airworthy_backup_repository_ok",
     "airworthy_drill_last_timestamp_seconds",
     "airworthy_drill_last_success",
@@ -110,6 +114,8 @@ def test_each_rule_and_each_figure_is_about_series_that_exist(host: Host, ask: A
     expressions = [rule["query"] for group in ask(9090, "/api/v1/rules")["groups"] for rule in group["rules"]]
     page = (ROOT / "roles/monitoring/templates/etc/prometheus/consoles/index.html").read_text()
     expressions += [words for words in re.findall(r'(?:query|printf) "((?:[^"\\]|\\.)*)"', page) if "=%q" not in words]
+    dashboards = yaml.safe_load((ROOT / "roles/monitoring/vars/main/dashboards.yml").read_text())["__monitoring_dashboards"]
+    expressions += [line for one in dashboards.values() for panel in one["panels"] for line in panel["lines"].values()]
     names = {name for expression in expressions for name in series_in(expression)} - SOMETIMES
     assert len(names) > 10
 
