@@ -114,7 +114,8 @@ def test_each_rule_and_each_figure_is_about_series_that_exist(host: Host, ask: A
     expressions = [rule["query"] for group in ask(9090, "/api/v1/rules")["groups"] for rule in group["rules"]]
     page = (ROOT / "roles/monitoring/templates/etc/prometheus/consoles/index.html").read_text()
     expressions += [words for words in re.findall(r'(?:query|printf) "((?:[^"\\]|\\.)*)"', page) if "=%q" not in words]
-    dashboards = yaml.safe_load((ROOT / "roles/monitoring/vars/main/dashboards.yml").read_text())["__monitoring_dashboards"]
+    written = yaml.safe_load((ROOT / "roles/monitoring/vars/main/dashboards.yml").read_text())
+    dashboards = written["__monitoring_dashboards"]
     expressions += [line for one in dashboards.values() for panel in one["panels"] for line in panel["lines"].values()]
     names = {name for expression in expressions for name in series_in(expression)} - SOMETIMES
     assert len(names) > 10
