@@ -40,6 +40,8 @@ SOMETIMES = {
     "airworthy_files_backup_success",
     "airworthy_files_backup_check_success",
     "airworthy_files_backup_prune_success",
+    "prometheus_remote_storage_samples_failed_total",  # where there is a receiver
+    "prometheus_remote_storage_samples_retried_total",
     "airworthy_certificate_passed",  # certify.yml brings it
     "airworthy_certificate_timestamp_seconds",
     "airworthy_certificate_lines",

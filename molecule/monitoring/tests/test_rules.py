@@ -98,6 +98,8 @@ CASES = [
         "prometheus_config_last_reload_successful", "alertmanager_config_last_reload_successful")),
     Case("NotificationsFailing", {'alertmanager_notifications_failed_total{integration="email"}': "0+1x20"},
          {'alertmanager_notifications_failed_total{integration="email"}': "3x20"}),
+    *(Case("RemoteWriteFailing", {f"{name}{{{HOST}}}": "0+1x40"}, one(name, 5), minutes=30) for name in (
+        "prometheus_remote_storage_samples_failed_total", "prometheus_remote_storage_samples_retried_total")),
     Case("SiteDown", probes("1x5 0x10"), probes("1x5 0 1x10"), minutes=8),
     Case("CertificateExpiring", {f"probe_ssl_earliest_cert_expiry{{{PAGE}}}": f"{14 * DAY}x30"},
          {f"probe_ssl_earliest_cert_expiry{{{PAGE}}}": f"{14 * DAY + 1800}x30"}),
