@@ -7,7 +7,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-COLUMNS, WIDTH, HEIGHT = 24, 12, 8
+COLUMNS = 24  # of a row
+WIDTH = 12
+HEIGHT = 8
 KINDS = {"graph": "timeseries", "stat": "stat", "table": "table"}
 SCHEMA = 39  # of Grafana 11; newer ones migrate what they read
 DATASOURCE = {"type": "prometheus", "uid": "airworthy"}
