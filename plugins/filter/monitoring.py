@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from ansible_collections.airworthy.stack.plugins.filter.addresses import address
 from ansible_collections.airworthy.stack.plugins.module_utils.catalogue import ALL_IN_ONE_GROUP, tiers_of
 from ansible_collections.airworthy.stack.plugins.plugin_utils import exporters
+from ansible_collections.airworthy.stack.plugins.plugin_utils.rules_monitoring import LOOPBACK
 
 Hostvars = Mapping[str, Mapping[str, Any]]
 PROBES = ("probe_http", "probe_tls")
@@ -81,13 +83,11 @@ def _trust(values: Mapping[str, Any]) -> str:
 
 
 def _email(receiver: Mapping[str, Any], admin_email: str) -> dict[str, Any]:
-    smarthost = receiver.get("smarthost") or "localhost:25"
-    here = smarthost.rpartition(":")[0] in ("localhost", "127.0.0.1", "[::1]")
     settings = {
         "to": receiver.get("to") or admin_email,
         "from": receiver.get("from") or admin_email,
-        "smarthost": smarthost,
-        "require_tls": not here,
+        "smarthost": receiver["smarthost"],
+        "require_tls": urlsplit(f"//{receiver['smarthost']}").hostname not in LOOPBACK,
         "send_resolved": True,
     }
     if receiver.get("username"):

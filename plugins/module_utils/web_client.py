@@ -146,6 +146,23 @@ def ask(
     return ask_raw(target, "\r\n".join([*lines, "", ""]).encode("latin-1") + body, method=method, secure=secure)
 
 
+@dataclass(frozen=True)
+class Strangers:
+    """What a service that asks for a password says to those who may know nothing."""
+
+    plain: Answer  # with the right password, without TLS
+    anonymous: Answer
+    wrong: Answer
+
+
+def ask_as_strangers(target: Target, path: str, user: str, password: str) -> Strangers:
+    return Strangers(
+        plain=ask(target, path, headers=basic_auth(user, password), secure=False),
+        anonymous=ask(target, path),
+        wrong=ask(target, path, headers=basic_auth(user, password[::-1] + "-")),
+    )
+
+
 def ask_raw(target: Target, request: bytes, *, method: str = "GET", secure: bool = True) -> Answer:
     """Send bytes as they are, which need not be a sound request. No answer is an observation, not an exception."""
     try:

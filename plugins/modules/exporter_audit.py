@@ -131,7 +131,14 @@ from ansible_collections.airworthy.stack.plugins.module_utils.postgresql import 
     session,
     value,
 )
-from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Answer, Target, ask, basic_auth
+from ansible_collections.airworthy.stack.plugins.module_utils.web_client import (
+    Answer,
+    Strangers,
+    Target,
+    ask,
+    ask_as_strangers,
+    basic_auth,
+)
 
 REMEDIATION = "ansible-playbook site.yml --tags exporters"
 PATH = "/metrics"
@@ -144,13 +151,10 @@ JOIN pg_roles r ON r.oid = s.userid JOIN pg_database d ON d.oid = s.dbid WHERE r
 
 
 @dataclass(frozen=True)
-class Scrape:
-    """What one exporter says to a stranger, and to Prometheus."""
+class Scrape(Strangers):
+    """What one exporter says to strangers, and to Prometheus."""
 
     kind: str
-    plain: Answer
-    anonymous: Answer
-    wrong: Answer
     known: Answer
 
 
@@ -191,14 +195,8 @@ class Audit:
         return ask(self.target(kind), PATH, headers=self.credentials)
 
     def scrape(self, kind: str) -> Scrape:
-        target, wrong = self.target(kind), basic_auth(self.options["user"], self.options["password"][::-1] + "-")
-        return Scrape(
-            kind=kind,
-            plain=ask(target, PATH, headers=self.credentials, secure=False),
-            anonymous=ask(target, PATH),
-            wrong=ask(target, PATH, headers=wrong),
-            known=self.known(kind),
-        )
+        strangers = ask_as_strangers(self.target(kind), PATH, self.options["user"], self.options["password"])
+        return Scrape(**vars(strangers), kind=kind, known=self.known(kind))
 
     def exporters(self) -> Control:
         server = self.before()

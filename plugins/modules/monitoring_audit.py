@@ -111,7 +111,7 @@ from ansible_collections.airworthy.stack.plugins.module_utils.control import (
     run_probes,
 )
 from ansible_collections.airworthy.stack.plugins.module_utils.prometheus import Api, Sample, Silent, moment
-from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Answer, Target, ask, basic_auth
+from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Strangers, Target, ask_as_strangers
 
 REMEDIATION = "ansible-playbook site.yml --tags monitoring"
 
@@ -150,15 +150,6 @@ SHOWN_BY = {
 
 
 @dataclass(frozen=True)
-class Strangers:
-    """What a service says to those who may know nothing."""
-
-    plain: Answer
-    anonymous: Answer
-    wrong: Answer
-
-
-@dataclass(frozen=True)
 class Series:
     """Series with the seconds since their last samples."""
 
@@ -182,14 +173,6 @@ class Alerting:
     alerts: Sequence[Mapping[str, Any]]
     failed: Sequence[Sample]
     now: float
-
-
-def strangers(target: Target, path: str, user: str, password: str) -> Strangers:
-    return Strangers(
-        plain=ask(target, path, headers=basic_auth(user, password), secure=False),
-        anonymous=ask(target, path),
-        wrong=ask(target, path, headers=basic_auth(user, password[::-1] + "-")),
-    )
 
 
 def series(prometheus: Api, name: str) -> Series:
@@ -331,7 +314,7 @@ class Audit:
         return Api(target, params["user"], params["password"])
 
     def strangers(self, service: str, api: Api, path: str) -> list[Check]:
-        return judge_strangers(service, strangers(api.target, path, api.user, api.password))
+        return judge_strangers(service, ask_as_strangers(api.target, path, api.user, api.password))
 
     def exporters(self) -> list[Check]:
         checks = self.strangers("Prometheus", self.prometheus, "/api/v1/targets")

@@ -25,7 +25,7 @@ PROCESSES = 'namedprocess_namegroup_num_procs{groupname="all"} 3\n' + (
 SERVER = Server(processes={"all": 3})
 DENIED = Answer(401, body="Unauthorized\n")
 PLAIN = Answer(400, body="Client sent an HTTP request to an HTTPS server.\n")
-GOOD = Scrape("process", PLAIN, DENIED, DENIED, Answer(200, body=PROCESSES))
+GOOD = Scrape(plain=PLAIN, anonymous=DENIED, wrong=DENIED, kind="process", known=Answer(200, body=PROCESSES))
 
 
 def failing(control: Control) -> list[str]:
