@@ -1,6 +1,6 @@
 # Copyright (c) the airworthy.stack maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Users of a web server: each has a connection of its own over TLS, and asks again as soon as it was answered."""
+"""Users of a web server: each has a connection of its own over TLS, kept alive."""
 
 from __future__ import annotations
 

@@ -12,7 +12,9 @@ version_added: "0.1.0"
 author: the airworthy.stack maintainers (@airworthy)
 description:
   - Proves the controls C(perf.response), C(perf.errors) and C(perf.throughput), at level V(deep).
-  - Each simulated user has a connection of its own over TLS, kept alive, and asks again as soon as it was answered.
+  - Each simulated user has a connection of its own over TLS, kept alive.
+  - The requests are spread evenly over O(seconds), and the users take turns. A user whose answer comes late asks for
+    what is due meanwhile as soon as it was answered.
   - An error is whatever a user would call one, namely no connection, no answer, an answer that breaks off, one that is
     late, or a status of 400 and above. What was not asked when O(time_limit) is over counts as an error as well.
 extends_documentation_fragment:
@@ -31,8 +33,12 @@ options:
     description: Requests in all.
     type: int
     default: 2000
+  seconds:
+    description: Seconds over which the requests are spread. With V(0), each user asks again as soon as it was answered.
+    type: int
+    default: 60
   time_limit:
-    description: Seconds after which no further request is sent.
+    description: Seconds after which no further request is sent; more than O(seconds).
     type: int
     default: 120
   maximum_average_ms:
@@ -69,10 +75,19 @@ figures:
   description: What was measured.
   returned: when the test ran
   type: dict
-  sample: {asked: 2000, answered: 2000, errors: 0, average_ms: 84.1, p95_ms: 160.2, throughput: 1180.0, seconds: 1.7}
+  sample:
+    asked: 2000
+    answered: 2000
+    errors: 0
+    average_ms: 8.1
+    p95_ms: 16.2
+    throughput: 33.3
+    seconds: 60.0
+    began: 1800000000.0
+    ended: 1800000060.0
+    failures: {}
 """
 
-import itertools
 import math
 import threading
 import time
@@ -82,7 +97,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.airworthy.stack.plugins.module_utils.control import Check, Control, judged
+from ansible_collections.airworthy.stack.plugins.module_utils.control import Check, Control, judged, stopwatch
 from ansible_collections.airworthy.stack.plugins.module_utils.web_client import TARGET_SPEC, Target
 from ansible_collections.airworthy.stack.plugins.module_utils.web_load import Outcome, User
 
@@ -99,6 +114,8 @@ class Figures:
     throughput: float
     seconds: float
     failures: dict[str, int]
+    began: float = 0.0  # by the controller's clock
+    ended: float = 0.0
 
     @property
     def error_percent(self) -> float:
@@ -124,27 +141,32 @@ def summarise(outcomes: list[Outcome], asked: int, seconds: float) -> Figures:
 
 
 def observe(
-    target: Target, paths: list[str], users: int, requests: int, time_limit: float
+    target: Target, paths: list[str], users: int, requests: int, time_limit: float, seconds: float = 0
 ) -> Figures:
-    """Let the users ask, all at once, until each has asked its share or the time is over."""
-    asked = list(itertools.islice(itertools.cycle(paths), requests))
+    """Let the users ask, each request at its moment, until each has asked its share or the time is over."""
+    planned = [(seconds * number / requests, paths[number % len(paths)]) for number in range(requests)]
     start = threading.Barrier(users + 1)
 
-    def act(share: list[str]) -> list[Outcome]:
-        user = User(target)
+    def act(share: list[tuple[float, str]]) -> list[Outcome]:
+        user, done = User(target), []
         start.wait()
-        deadline = time.monotonic() + time_limit
-        done = [user.ask(path) for path in itertools.takewhile(lambda _: time.monotonic() < deadline, share)]
+        begun = time.monotonic()
+        for moment, path in share:
+            time.sleep(max(0.0, begun + moment - time.monotonic()))
+            if time.monotonic() >= begun + time_limit:
+                break
+            done.append(user.ask(path))
         user.close()
         return done
 
     with ThreadPoolExecutor(users) as pool:
-        acts = [pool.submit(act, asked[number::users]) for number in range(users)]
+        acts = [pool.submit(act, planned[number::users]) for number in range(users)]
         start.wait()
-        begun = time.monotonic()
-        outcomes = [outcome for finished in acts for outcome in finished.result()]
-        seconds = time.monotonic() - begun
-    return summarise(outcomes, requests, seconds)
+        began = time.time()
+        with stopwatch() as watch:
+            outcomes = [outcome for finished in acts for outcome in finished.result()]
+    figures = summarise(outcomes, requests, watch.seconds)
+    return replace(figures, began=began, ended=began + watch.seconds)
 
 
 def judge(figures: Figures, wanted: dict[str, Any], command: str) -> list[Control]:
@@ -181,7 +203,7 @@ def judge(figures: Figures, wanted: dict[str, Any], command: str) -> list[Contro
 
 
 def command(target: Target, wanted: dict[str, Any]) -> str:
-    """ApacheBench from Debian's apache2-utils shows the same; it does not verify the certificate."""
+    """ApacheBench from Debian's apache2-utils asks the same, as fast as it can; it does not verify the certificate."""
     where = f"https://{target.address}:{target.port}{wanted['paths'][0]}"
     return f"ab -k -c {wanted['users']} -n {wanted['requests']} -H 'Host: {target.domain}' {where}"
 
@@ -193,6 +215,7 @@ def main() -> None:
             "paths": {"type": "list", "elements": "str", "default": ["/"]},
             "users": {"type": "int", "default": 100},
             "requests": {"type": "int", "default": 2000},
+            "seconds": {"type": "int", "default": 60},
             "time_limit": {"type": "int", "default": 120},
             "maximum_average_ms": {"type": "int", "default": 1000},
             "maximum_error_percent": {"type": "float", "default": 5.0},
@@ -203,8 +226,13 @@ def main() -> None:
     target, wanted = Target.of(module.params), module.params
     if not wanted["paths"] or wanted["users"] < 1 or wanted["requests"] < wanted["users"]:
         module.fail_json(msg="a load test needs a path, a user and at least one request of each user")
-    asked = (wanted["paths"], wanted["users"], wanted["requests"])
-    figures = observe(target, *asked, wanted["time_limit"])
+    if wanted["seconds"] < 0 or wanted["seconds"] >= wanted["time_limit"]:
+        module.fail_json(
+            msg=f"seconds is {wanted['seconds']} and time_limit is {wanted['time_limit']}; write 0 seconds or more, "
+            "and a time_limit that is longer"
+        )
+    asked = (wanted["paths"], wanted["users"], wanted["requests"], wanted["time_limit"], wanted["seconds"])
+    figures = observe(target, *asked)
     controls = [control.to_dict() for control in judge(figures, wanted, command(target, wanted))]
     module.exit_json(changed=False, controls=controls, figures=asdict(figures))
 

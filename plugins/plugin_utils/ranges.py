@@ -50,6 +50,7 @@ BY_NAME: dict[str, tuple[float, float]] = {
     "nginx_cors_max_age": (0, 86400),  # browsers cap it at a day or less
     "nginx_hsts_max_age": (0, inf),
     "nginx_load_requests": (1, 1_000_000),
+    "nginx_load_seconds": (0, 3600),
     "nginx_load_users": (1, 1000),
     "nginx_load_minimum_throughput": (0, inf),
     "nginx_cache_mb": (1, 1_048_576),

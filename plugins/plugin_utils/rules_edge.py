@@ -177,6 +177,17 @@ def _wrong_to_keep(path: str, values: Values) -> Iterator[str]:
         yield "with a nonce in the policy; a page that is kept would have an old one, so leave one of them out"
 
 
+def load_can_pass(values: Values) -> Iterator[str]:
+    """Spread over so many seconds, the requests would be too few for the throughput that is wanted."""
+    requests, seconds = values.get("nginx_load_requests"), values.get("nginx_load_seconds")
+    wanted = values.get("nginx_load_minimum_throughput")
+    if requests and seconds and wanted is not None and requests / seconds <= wanted:
+        yield (
+            f"nginx_load_requests is {requests} in nginx_load_seconds of {seconds}, which never are more than "
+            f"{wanted:g} a second (nginx_load_minimum_throughput); write more requests than {wanted * seconds:g}"
+        )
+
+
 RULES = (
     policies_are_understood,
     policies_stand_in_one_place,
@@ -188,4 +199,5 @@ RULES = (
     cookies_are_of_one_kind,
     closed_origin_has_proxies,
     locations_are_understood,
+    load_can_pass,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import socket
+import time
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -78,6 +79,46 @@ def test_a_server_that_dies_half_way_shows_as_errors() -> None:
     with serving(answering(answer)) as port:
         figures = load_audit.observe(_plain(port), ["/"], users=4, requests=100, time_limit=30)
     assert (figures.answered, figures.errors, figures.failures) == (30, 70, {"status 502": 70})
+
+
+def test_requests_are_spread_over_the_seconds() -> None:
+    arrived: list[float] = []
+
+    def answer(_request: BaseHTTPRequestHandler) -> Page:
+        arrived.append(time.monotonic())
+        return Page()
+
+    before = time.time()
+    with serving(answering(answer)) as port:
+        figures = load_audit.observe(_plain(port), ["/"], users=4, requests=20, time_limit=30, seconds=1)
+    assert (figures.answered, figures.errors) == (20, 0)
+    assert 0.9 < figures.seconds < 2
+    assert figures.ended - figures.began == pytest.approx(figures.seconds)
+    assert before <= figures.began <= figures.ended <= time.time()
+    halves = [moment - arrived[0] < 0.5 for moment in arrived]
+    assert 5 <= halves.count(True) <= 14, "the users take turns"
+
+
+def test_who_is_answered_late_goes_on_at_once() -> None:
+    def answer(_request: BaseHTTPRequestHandler) -> Page:
+        time.sleep(0.1)
+        return Page()
+
+    with serving(answering(answer)) as port:
+        figures = load_audit.observe(_plain(port), ["/"], users=1, requests=10, time_limit=30, seconds=0.2)
+    assert figures.answered == 10
+    assert figures.seconds >= 1
+
+
+def test_the_time_limit_ends_a_test_that_is_late() -> None:
+    def answer(_request: BaseHTTPRequestHandler) -> Page:
+        time.sleep(0.1)
+        return Page()
+
+    with serving(answering(answer)) as port:
+        figures = load_audit.observe(_plain(port), ["/"], users=1, requests=100, time_limit=0.5, seconds=0.2)
+    assert 0 < figures.answered < 20
+    assert figures.failures == {"not asked within the time limit": 100 - figures.answered}
 
 
 def half(connection: socket.socket) -> None:
