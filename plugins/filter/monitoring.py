@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -71,6 +72,20 @@ def alert_receivers(receivers: Iterable[Mapping[str, Any]], admin_email: str) ->
     ]
 
 
+def edge_loads(hostvars: Hostvars, watcher: str, examined: Iterable[str]) -> list[dict[str, Any]]:
+    """The controller's clock is another one than the watcher's, so the times are seconds before now."""
+    now, examined = time.time(), list(examined)
+    edges = [labels["instance"] for labels in scraped(hostvars, watcher, []) if labels["job"] == "nginx"]
+    loads = []
+    for edge in edges:
+        load: dict[str, Any] = {"host": edge, "examined": edge in examined}
+        if figures := (hostvars[edge].get("__nginx_load_controls") or {}).get("figures"):
+            load |= {"asked": figures["asked"], "answered": figures["answered"]}
+            load |= {"began_ago": now - figures["began"], "ended_ago": now - figures["ended"]}
+        loads.append(load)
+    return loads
+
+
 def _bracketed(where: str) -> str:
     return f"[{where}]" if ":" in where else where
 
@@ -124,6 +139,7 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
             "alert_receivers": alert_receivers,
+            "edge_loads": edge_loads,
             "monitoring_watchers": monitoring_watchers,
             "scrape_targets": scrape_targets,
             "scraped": scraped,

@@ -83,7 +83,7 @@ _PERFORMANCE = _section(
     ("perf.throughput", "Throughput is sufficient",
      "over 10 requests a second", "edge", "deep", "nginx"),
     ("perf.headroom", "Hosts have headroom under load",
-     "processor and memory under 80 %", "*", "deep", None),
+     "processor and memory under 80 %", "monitoring", "deep", "monitoring"),
 )
 
 _EDGE = _section(

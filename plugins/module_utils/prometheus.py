@@ -49,8 +49,8 @@ class Api:
             raise Silent(f"{self.target.url(path)}: no JSON ({error})") from error
         return found["data"] if isinstance(found, dict) and "data" in found else found
 
-    def query(self, expression: str) -> list[Sample]:
-        found = self.get("/api/v1/query", query=expression)
+    def query(self, expression: str, **parameters: str) -> list[Sample]:
+        found = self.get("/api/v1/query", query=expression, **parameters)
         if found["resultType"] != "vector":
             raise ValueError(f"{expression} is a {found['resultType']}, not a vector")
         return [Sample(series["metric"], float(series["value"][1])) for series in found["result"]]

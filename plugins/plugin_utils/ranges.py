@@ -39,6 +39,7 @@ BY_NAME: dict[str, tuple[float, float]] = {
     "monitoring_connections_percent": (1, 100),
     "monitoring_certified_within_days": (1, 400),
     "monitoring_drill_max_age_days": (1, 400),
+    "monitoring_headroom_percent": (1, 100),
     "monitoring_minimum_requests_per_minute": (0.1, 100000),
     "monitoring_retention_days": (1, 3650),
     "monitoring_retention_mb": (256, inf),

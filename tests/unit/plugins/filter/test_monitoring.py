@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.airworthy.stack.plugins.filter.monitoring import (
     alert_receivers,
+    edge_loads,
     monitoring_watchers,
     scrape_targets,
     scraped,
@@ -164,3 +166,28 @@ def test_a_receiver_may_want_the_worst_only() -> None:
         ("webhook_1", ["critical", "warning"]),
         ("pagerduty_2", ["critical"]),
     ]
+
+
+def test_loads_are_told_in_seconds_before_now() -> None:
+    began = time.time() - 100
+    figures = {"asked": 2000, "answered": 1990, "began": began, "ended": began + 60}
+    hosts = inventory(
+        {"edge": ["e1", "e2", "e3", "e4"], "database": ["db1"], "monitoring": ["m1"]},
+        e1={"__nginx_load_controls": {"controls": [], "figures": figures}},
+        e2={"__nginx_load_controls": {"failed": True, "msg": "no route"}},
+        e4={"__nginx_load_controls": {"skipped": True}},
+    )
+    first, *others = edge_loads(hosts, "m1", ["e1", "e2", "e4", "m1"])
+    assert (first["host"], first["examined"], first["asked"], first["answered"]) == ("e1", True, 2000, 1990)
+    assert first["began_ago"] == pytest.approx(100, abs=5)
+    assert first["began_ago"] - first["ended_ago"] == pytest.approx(60)
+    assert others == [
+        {"host": "e2", "examined": True},
+        {"host": "e3", "examined": False},
+        {"host": "e4", "examined": True},
+    ]
+
+
+def test_loads_on_the_edges_of_others_are_not_told() -> None:
+    hosts = inventory({"server": ["web1", "web2"], "backup": ["b1"]}, b1={"airworthy_watched_by": ["web2"]})
+    assert edge_loads(hosts, "web2", ["web1", "web2"]) == [{"host": "web2", "examined": True}]
