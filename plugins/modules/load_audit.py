@@ -92,6 +92,7 @@ import math
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -138,6 +139,16 @@ def summarise(outcomes: list[Outcome], asked: int, seconds: float) -> Figures:
         seconds=seconds,
         failures=dict(failures.most_common()),
     )
+
+
+def mistake(wanted: Mapping[str, Any]) -> str:
+    """Why there can be no such load, if there cannot."""
+    if not wanted["paths"] or wanted["users"] < 1 or wanted["requests"] < wanted["users"]:
+        return "a load test needs a path, a user and at least one request of each user"
+    seconds, limit = wanted["seconds"], wanted["time_limit"]
+    if not 0 <= seconds < limit:
+        return f"seconds is {seconds} and time_limit is {limit}; write 0 seconds or more, and a longer time_limit"
+    return ""
 
 
 def observe(
@@ -224,13 +235,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     target, wanted = Target.of(module.params), module.params
-    if not wanted["paths"] or wanted["users"] < 1 or wanted["requests"] < wanted["users"]:
-        module.fail_json(msg="a load test needs a path, a user and at least one request of each user")
-    if wanted["seconds"] < 0 or wanted["seconds"] >= wanted["time_limit"]:
-        module.fail_json(
-            msg=f"seconds is {wanted['seconds']} and time_limit is {wanted['time_limit']}; write 0 seconds or more, "
-            "and a time_limit that is longer"
-        )
+    if wrong := mistake(wanted):
+        module.fail_json(msg=wrong)
     asked = (wanted["paths"], wanted["users"], wanted["requests"], wanted["time_limit"], wanted["seconds"])
     figures = observe(target, *asked)
     controls = [control.to_dict() for control in judge(figures, wanted, command(target, wanted))]

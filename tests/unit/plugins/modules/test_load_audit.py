@@ -81,6 +81,25 @@ def test_a_server_that_dies_half_way_shows_as_errors() -> None:
     assert (figures.answered, figures.errors, figures.failures) == (30, 70, {"status 502": 70})
 
 
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({}, ""),
+        ({"seconds": 0}, ""),
+        ({"seconds": 119}, ""),
+        ({"seconds": 120}, "seconds is 120 and time_limit is 120"),
+        ({"seconds": -1}, "write 0 seconds or more"),
+        ({"paths": []}, "needs a path"),
+        ({"requests": 99}, "at least one request of each user"),
+    ],
+)
+def test_a_load_that_cannot_be_is_refused(changed: dict[str, object], words: str) -> None:
+    good = {"paths": ["/"], "users": 100, "requests": 2000, "seconds": 60, "time_limit": 120}
+    wrong = load_audit.mistake({**good, **changed})
+    assert words in wrong
+    assert bool(wrong) == bool(words)
+
+
 def test_requests_are_spread_over_the_seconds() -> None:
     arrived: list[float] = []
 
