@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from ansible_collections.airworthy.stack.plugins.filter.addresses import address
 from ansible_collections.airworthy.stack.plugins.module_utils.catalogue import ALL_IN_ONE_GROUP, tiers_of
 from ansible_collections.airworthy.stack.plugins.plugin_utils import exporters
+from ansible_collections.airworthy.stack.plugins.plugin_utils.fires import FIRES
 from ansible_collections.airworthy.stack.plugins.plugin_utils.rules_monitoring import LOOPBACK
 
 Hostvars = Mapping[str, Mapping[str, Any]]
@@ -59,6 +60,24 @@ def scraped(hostvars: Hostvars, watcher: str, paths: Iterable[str]) -> list[dict
         found += [{"job": job, "instance": host} for job in (*exporters.jobs(tiers), "probe_tls")]
         found += [{"job": "probe_http", "instance": host, "path": path} for path in paths if "edge" in tiers]
     return found
+
+
+def fires(hostvars: Hostvars, watcher: str, faults: Iterable[str], interval: int) -> list[dict[str, Any]]:
+    allowed = list(faults)
+    found: dict[str, str] = {}
+    for labels in scraped(hostvars, watcher, ()):
+        found.setdefault(labels["job"], labels["instance"])
+    return [
+        {
+            "fault": fault,
+            "alert": fire.alert,
+            "instance": found[fire.job],
+            "seconds": fire.seconds(interval),
+            "drilled": fault in allowed,
+        }
+        for fault, fire in FIRES.items()
+        if fire.job in found
+    ]
 
 
 def alert_receivers(receivers: Iterable[Mapping[str, Any]], admin_email: str) -> list[dict[str, Any]]:
@@ -140,6 +159,7 @@ class FilterModule:
         return {
             "alert_receivers": alert_receivers,
             "edge_loads": edge_loads,
+            "fires": fires,
             "monitoring_watchers": monitoring_watchers,
             "scrape_targets": scrape_targets,
             "scraped": scraped,

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from ansible_collections.airworthy.stack.plugins.module_utils.catalogue import CATALOGUE
 
+DRILL = ("mon.alerts", "deep")
 GOOD = {"pass", "not_applicable", "not_yet"}
 
 
@@ -19,6 +20,8 @@ def test_every_control_passes(certify: Callable[..., dict[str, Any]], level: str
     own = {control["id"] for control in bad} - {"perf.headroom"}  # whether it fails depends on what else runs here
     assert own == {"dr.plan", "mon.alerts"}, "own backups, nobody to wake"
     assert {control["status"] for control in bad} == {"waived"}
+    drills = [control for control in certificate["controls"] if (control["id"], control["level"]) == DRILL]
+    assert [control["status"] for control in drills] == (["pass", "pass"] if level == "deep" else []), drills
     assert certificate["verdict"] == "pass"
     assert certificate["rc"] == 0
 
