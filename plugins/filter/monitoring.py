@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from ansible_collections.airworthy.stack.plugins.filter.addresses import address
 from ansible_collections.airworthy.stack.plugins.module_utils.catalogue import ALL_IN_ONE_GROUP, tiers_of
 from ansible_collections.airworthy.stack.plugins.plugin_utils import exporters
+from ansible_collections.airworthy.stack.plugins.plugin_utils.fires import FIRES
 from ansible_collections.airworthy.stack.plugins.plugin_utils.rules_monitoring import LOOPBACK
 
 Hostvars = Mapping[str, Mapping[str, Any]]
@@ -61,11 +62,29 @@ def scraped(
         if not tiers or watcher not in monitoring_watchers(hostvars, host):
             continue
         values = _values(hostvars[host], otherwise)
-        for job in (*exporters.jobs(tiers, values["airworthy_app_metrics_path"]), "probe_tls"):
+        for job in (*exporters.jobs(tiers, values.get("airworthy_app_metrics_path", "")), "probe_tls"):
             each: list[dict[str, str]] = _instances(values) if job == "app" else [{}]
             found += [{"job": job, "instance": host, **which} for which in each]
         found += [{"job": "probe_http", "instance": host, "path": path} for path in paths if "edge" in tiers]
     return found
+
+
+def fires(hostvars: Hostvars, watcher: str, faults: Iterable[str], interval: int) -> list[dict[str, Any]]:
+    allowed = list(faults)
+    found: dict[str, str] = {}
+    for labels in scraped(hostvars, watcher, {}, ()):  # no fire needs the application's own figures
+        found.setdefault(labels["job"], labels["instance"])
+    return [
+        {
+            "fault": fault,
+            "alert": fire.alert,
+            "instance": found[fire.job],
+            "seconds": fire.seconds(interval),
+            "drilled": fault in allowed,
+        }
+        for fault, fire in FIRES.items()
+        if fire.job in found
+    ]
 
 
 def alert_receivers(receivers: Iterable[Mapping[str, Any]], admin_email: str) -> list[dict[str, Any]]:
@@ -142,6 +161,7 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
             "alert_receivers": alert_receivers,
+            "fires": fires,
             "monitoring_watchers": monitoring_watchers,
             "scrape_targets": scrape_targets,
             "scraped": scraped,

@@ -33,6 +33,9 @@ Rule = Callable[[Values], Iterable[str]]
 
 GROUPS = (ALL_IN_ONE_GROUP, *TIERS)
 
+# Of tier monitoring.
+MONITORING_PORTS = (("Prometheus", 9090), ("Alertmanager", 9093), ("the history of alerts", 9095), ("the prober", 9115))
+
 # Where a role that has required variables runs; others, and roles not listed, run everywhere.
 ROLE_TIERS = {"app": "app", "nginx": "edge", "postgresql": "database", "pgbouncer": "database"}
 
@@ -169,7 +172,7 @@ def _ports(values: Values) -> Iterator[tuple[str, int]]:
     if "edge" in here:
         yield from (("the edge", 80), ("the edge", 443))
     if "monitoring" in here:
-        yield from (("Prometheus", 9090), ("Alertmanager", 9093), ("the prober", 9115))
+        yield from MONITORING_PORTS
     by_tier = {
         "backup_files_port": "",
         "backup_port": "",

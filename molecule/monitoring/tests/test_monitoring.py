@@ -154,6 +154,24 @@ def test_of_a_host_that_is_down_nothing_else_is_told(host: Host, ask: Ask, wait:
     assert {alert["labels"]["alertname"] for line in told for alert in line["alerts"]} == {"InstanceDown"}
 
 
+def test_every_alert_is_in_the_journal(host: Host, wait: Callable[..., Any]) -> None:
+    name = f"noted{os.getpid()}"
+    raise_alerts(host, {"SecurityUpdatesPending": "warning"}, name)
+    journal = f"journalctl --unit airworthy-alert-history --output cat --grep {name}"
+    line = json.loads(wait(lambda: host.run(journal).stdout, 60).splitlines()[0])
+    assert (line["alertname"], line["status"], line["instance"]) == ("SecurityUpdatesPending", "firing", name)
+
+
+def test_nobody_else_writes_there(host: Host) -> None:
+    token = host.check_output("cat /etc/prometheus/secrets/alert_history")
+    curl = "curl -s -o /dev/null -w '%{http_code}' --data '{}' http://127.0.0.1:9095/"
+    assert host.check_output(curl) == "401"
+    assert host.check_output(f"{curl} -H 'Authorization: Bearer {token}x'") == "401"
+    assert host.check_output(f"{curl} -H 'Authorization: Bearer {token}'") == "400", "no notification"
+    assert host.socket("tcp://127.0.0.1:9095").is_listening
+    assert not host.socket("tcp://0.0.0.0:9095").is_listening
+
+
 def received(host: Host) -> list[dict[str, Any]]:
     """What the stand-in of a receiver was told."""
     log = host.file("/var/tmp/alerts")
@@ -219,3 +237,70 @@ def test_a_rule_that_a_person_broke_is_mended(host: Host, query: Query, wait: Ca
 
     assert converge(host).returncode == 0
     wait(lambda: query(f"{loaded} == 1"))
+
+
+# The fire drill: that all five alerts arrive is seen in the scenario `site`. Here, what it says of those that do not.
+
+
+def drill(host: Host, fires: list[dict[str, Any]], tmp_path: Path) -> dict[str, Any]:
+    """The control of a drill with these faults."""
+    name = host.check_output("hostname")
+    record = tmp_path / "record.json"
+    play = [
+        {
+            "hosts": name,
+            "gather_facts": False,
+            "tasks": [
+                {
+                    "ansible.builtin.import_role": {
+                        "name": "airworthy.stack.monitoring",
+                        "tasks_from": "certify/fire_drill",
+                    }
+                },
+                {
+                    "ansible.builtin.copy": {
+                        "dest": str(record),
+                        "content": "{{ __monitoring_fire_drill_controls.controls | to_json }}",
+                        "mode": "0600",
+                    },
+                    "delegate_to": "localhost",
+                },
+            ],
+        }
+    ]
+    playbook = tmp_path / "drill.yml"
+    playbook.write_text(json.dumps(play))
+    here = [{**fire, "instance": name, "drilled": True} for fire in fires]
+    given = json.dumps({"__monitoring_fires": here, "airworthy_certify_level": "deep"})
+    command = ["ansible-playbook", str(playbook), "-i", "molecule/inventory", "-e", given]
+    result = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=300)
+    assert result.returncode == 0, result.stdout + result.stderr
+    (control,) = json.loads(record.read_text())
+    return dict(control)
+
+
+def test_an_alert_that_does_not_come_fails_the_drill_and_every_fire_is_out(host: Host, tmp_path: Path) -> None:
+    faults = [("disk", "DiskSpaceLow"), ("memory", "MemoryHigh"), ("errors", "ErrorRateHigh"), ("database", "Nothing")]
+    control = drill(host, [{"fault": fault, "alert": alert, "seconds": 20} for fault, alert in faults], tmp_path)
+    assert control["status"] == "fail"
+    assert [check["observed"] for check in control["evidence"]["checks"]] == ["not told"] * len(faults)
+    assert host.run("systemctl list-units --no-legend 'airworthy-fire-*'").stdout == ""
+    assert host.service("pgbouncer").is_running
+    assert not host.mount_point("/run/airworthy-fire/disk").exists
+
+
+def test_a_fire_ends_by_itself_whatever_becomes_of_the_drill(host: Host, wait: Callable[..., Any]) -> None:
+    host.check_output("systemctl start airworthy-fire-disk@3 airworthy-fire-database@3 airworthy-fire-memory@3")
+    assert not host.service("pgbouncer").is_running
+    assert host.mount_point("/run/airworthy-fire/disk").exists
+    wait(lambda: host.run("systemctl list-units --no-legend 'airworthy-fire-*'").stdout == "", 15)
+    assert host.service("pgbouncer").is_running
+    assert not host.mount_point("/run/airworthy-fire/disk").exists
+    assert host.run("systemctl is-failed 'airworthy-fire-*'").rc != 0
+
+
+def test_also_when_it_is_killed(host: Host, wait: Callable[..., Any]) -> None:
+    host.check_output("systemctl start airworthy-fire-disk@300 airworthy-fire-database@300")
+    host.check_output("systemctl kill --signal KILL airworthy-fire-disk@300 airworthy-fire-database@300")
+    wait(lambda: host.service("pgbouncer").is_running and not host.mount_point("/run/airworthy-fire/disk").exists, 15)
+    host.check_output("systemctl reset-failed 'airworthy-fire-*'")

@@ -14,6 +14,7 @@ RULES = "/etc/prometheus/rules.d"
 Input = dict[str, str]  # series and their values, minute by minute, in promtool's notation
 
 HOST = 'job="node",instance="web1"'
+DRILL = f'{HOST},device="airworthy-fire",fstype="tmpfs",mountpoint="/run/airworthy-fire/disk"'
 DISK = f'{HOST},device="/dev/sda1",fstype="ext4",mountpoint="/"'
 PAGE = 'job="probe_http",instance="web1",path="/"'
 DAY, HOUR = 86400, 3600
@@ -35,11 +36,16 @@ def memory(used: int) -> Input:
     return one("node_memory_MemTotal_bytes", 100) | one("node_memory_MemAvailable_bytes", 100 - used)
 
 
-def disk(free: str) -> Input:
+def unit(used: int) -> Input:
+    name = "airworthy_unit_memory"
+    return one(f"{name}_bytes", used, unit="app") | one(f"{name}_limit_bytes", 100, unit="app")
+
+
+def disk(free: str, labels: str = DISK) -> Input:
     return {
-        f"node_filesystem_avail_bytes{{{DISK}}}": free,
-        f"node_filesystem_size_bytes{{{DISK}}}": "100x600",
-        f"node_filesystem_readonly{{{DISK}}}": "0x600",
+        f"node_filesystem_avail_bytes{{{labels}}}": free,
+        f"node_filesystem_size_bytes{{{labels}}}": "100x600",
+        f"node_filesystem_readonly{{{labels}}}": "0x600",
     }
 
 
@@ -54,10 +60,12 @@ def one(name: str, value: float, **labels: str) -> Input:
     return {f"{name}{{{HOST}{more}}}": f"{value:.0f}x1500"}
 
 
-def requests(failing: int, of: int = 1000) -> Input:
+def requests(failing: int, of: int = 1000, method: str = "GET") -> Input:
     """Requests a minute."""
-    good, bad = (f'nginx_http_requests_total{{job="nginx",instance="web1",status="{status}"}}' for status in (200, 502))
-    return {good: f"0+{of - failing}x100", bad: f"0+{failing}x100"}
+    labels = 'job="nginx",instance="web1",'
+    good, bad = (f'{labels}method="GET",status="200"', f'{labels}method="{method}",status="502"')
+    counted = {good: of - failing, bad: failing}
+    return {f"nginx_http_requests_total{{{series}}}": f"0+{count}x100" for series, count in counted.items()}
 
 
 def responses(seconds: int) -> Input:
@@ -105,10 +113,14 @@ CASES = [
          {f"probe_ssl_earliest_cert_expiry{{{PAGE}}}": f"{14 * DAY + 1800}x30"}),
     Case("ErrorRateHigh", requests(failing=51), requests(failing=49)),
     Case("ErrorRateHigh", requests(failing=2, of=10), requests(failing=1, of=10)),
+    Case("ErrorRateHigh", requests(failing=51, method="drill"), requests(failing=49, method="drill")),
     Case("ResponseSlow", responses(201), responses(199)),
     # Two of the last probes, which is little of six hours; two of the hour, but none of the last.
     Case("BudgetBurning", probes("1x358 0x1 1x10"), probes("1x340 0x1 1x20"), minutes=362, severity="critical"),
     Case("BudgetBurning", requests(failing=15), requests(failing=5), minutes=60, severity="critical"),
+    # A fire drill is no fault of the month.
+    Case("BudgetBurning", requests(failing=500), requests(failing=500, method="drill"), minutes=60,
+         severity="critical"),
     # 0.6 % of six hours are two minutes and ten seconds.
     Case("BudgetBurning", probes("1x349 0x2 1x20"), probes("1x349 0x1 1x20"), minutes=361, severity="critical"),
     # Not burning any more.
@@ -116,7 +128,9 @@ CASES = [
     # Some of a day, and of the last six hours; or not of those.
     Case("BudgetBurning", probes("1x1100 0x10 1x340"), probes("1x500 0x10 1x940"), minutes=1440, severity="warning"),
     Case("MemoryHigh", memory(81), memory(80)),
+    Case("MemoryHigh", unit(used=81), unit(used=80)),
     Case("DiskSpaceLow", disk("19x30"), disk("20x30")),
+    Case("DiskSpaceLow", disk("19x30", DRILL), disk("19x30", DISK.replace("ext4", "tmpfs"))),
     Case("DiskFullSoon", disk("39-0.05x600"), disk("39-0.01x600"), minutes=480),
     Case("OutOfMemory", {f"node_vmstat_oom_kill{{{HOST}}}": "3x10 4x10"}, one("node_vmstat_oom_kill", 3), minutes=15),
     Case("ClockSkewed", {f"node_time_seconds{{{HOST}}}": "3+60x20"}, {f"node_time_seconds{{{HOST}}}": "2+60x20"}),

@@ -20,7 +20,7 @@ def playbook() -> Playbook:
 
     def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = ["ansible-playbook", name, "-i", "molecule/inventory", "--limit", "site,localhost", *arguments]
-        return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=900)
+        return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=1800)
 
     return run
 

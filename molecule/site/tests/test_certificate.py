@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from ansible_collections.airworthy.stack.plugins.module_utils.catalogue import CATALOGUE
 
+DRILL = ("mon.alerts", "deep")
 GOOD = {"pass", "not_applicable", "not_yet"}
 
 
@@ -18,6 +19,8 @@ def test_every_control_passes(certify: Callable[..., dict[str, Any]], level: str
     bad = [control for control in certificate["controls"] if control["status"] not in good]
     assert {control["id"] for control in bad} == {"dr.plan", "mon.alerts"}, "own backups, nobody to wake"
     assert {control["status"] for control in bad} == {"waived"}
+    drills = [control for control in certificate["controls"] if (control["id"], control["level"]) == DRILL]
+    assert [control["status"] for control in drills] == (["pass", "pass"] if level == "deep" else []), drills
     assert certificate["verdict"] == "pass"
     assert certificate["rc"] == 0
 

@@ -146,3 +146,57 @@ def test_each_figure_of_the_database_is_selected(version: int) -> None:
             assert re.search(rf"\b{column}\b", query["query"]), f"{name} does not select {column}"
             assert meaning["usage"] in ("LABEL", "GAUGE", "COUNTER")
             assert meaning["description"]
+
+
+# Memory that services may have
+
+
+@pytest.fixture(scope="module")
+def limits() -> ModuleType:
+    return load_program("exporters/templates/limits/usr/local/lib/airworthy/memory_limits.py")
+
+
+SHOWN = """\
+MemoryHigh=infinity
+MemoryMax=262144
+Id=mtail.service
+ControlGroup=/system.slice/mtail.service
+
+MemoryHigh=400000
+MemoryMax=512000
+Id=app@3000.service
+ControlGroup=/system.slice/system-app.slice/app@3000.service
+
+MemoryHigh=infinity
+MemoryMax=infinity
+Id=nginx.service
+ControlGroup=/system.slice/nginx.service
+
+MemoryHigh=infinity
+MemoryMax=1024
+Id=gone.service
+ControlGroup=/system.slice/gone.service
+
+MemoryHigh=infinity
+MemoryMax=1024
+Id=oneshot.service
+ControlGroup=
+"""
+
+
+def test_of_a_service_with_a_limit_it_is_told_what_its_processes_have(limits: ModuleType, tmp_path: Path) -> None:
+    groups = {"mtail.service": "7\n", "system-app.slice/app@3000.service": "8\n9\n10\n", "nginx.service": "11\n"}
+    for name, processes in groups.items():
+        group = tmp_path / "groups/system.slice" / name
+        group.mkdir(parents=True)
+        (group / "cgroup.procs").write_text(processes)
+    for number in ("7", "8", "9", "11"):  # 10 has ended
+        (tmp_path / number).mkdir()
+        (tmp_path / number / "status").write_text("Name:\tx\nRssAnon:\t 100 kB\nRssFile:\t 50 kB\nRssShmem:\t 1 kB\n")
+    found = limits.uses(SHOWN, tmp_path / "groups", tmp_path)
+    assert list(found) == [("mtail", 101 << 10, 262144), ("app@3000", 202 << 10, 400000)]
+
+
+def test_a_name_with_a_backslash_breaks_nothing(limits: ModuleType) -> None:
+    text = limits.written([limits.Use(r"airworthy-fire\x2d1", 1, 2)])
+    assert r'airworthy_unit_memory_bytes{unit="airworthy-fire\\x2d1"} 1' in text.splitlines()

@@ -8,6 +8,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.airworthy.stack.plugins.filter.monitoring import (
     alert_receivers,
+    fires,
     monitoring_watchers,
     scrape_targets,
     scraped,
@@ -59,6 +60,24 @@ def inventory(groups: dict[str, list[str]], **variables: dict[str, Any]) -> dict
 def test_each_host_has_its_watchers(groups: dict[str, list[str]], watchers: dict[str, list[str]]) -> None:
     hosts = inventory(groups)
     assert {host: monitoring_watchers(hosts, host) for host in watchers} == watchers
+
+
+def test_a_drill_burns_where_the_fault_can_be() -> None:
+    hosts = inventory({"edge": ["e1", "e2"], "database": ["db1"], "monitoring": ["m1"]})
+    found = fires(hosts, "m1", ["errors", "disk"], 15)
+    assert [(fire["fault"], fire["instance"], fire["drilled"]) for fire in found] == [
+        ("database", "db1", False),
+        ("errors", "e1", True),
+        ("response", "e1", False),
+        ("memory", "e1", False),
+        ("disk", "e1", True),
+    ]
+    assert found[-1] == {**found[-1], "alert": "DiskSpaceLow", "seconds": 525}
+
+
+def test_what_no_host_can_have_is_no_part_of_a_drill() -> None:
+    hosts = inventory({"backup": ["b1"], "monitoring": ["m1"]})
+    assert [fire["fault"] for fire in fires(hosts, "m1", ["database", "memory"], 15)] == ["memory", "disk"]
 
 
 def test_a_host_chooses_its_own_watcher() -> None:
