@@ -23,7 +23,7 @@ options:
     type: list
     elements: dict
     required: true
-    options:
+    suboptions:
       fault:
         description: What was brought about.
         type: str

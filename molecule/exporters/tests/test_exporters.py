@@ -19,6 +19,7 @@ UNITS = {
     "airworthy-pooler-exporter": "airworthy-pooler-exporter",
     "mtail": "mtail",
     "airworthy-exporters-proxy": "prometheus",
+    "airworthy-memory-limits": "root",
 }
 MOST_SAMPLES = 3000  # of a server in every tier
 SECONDS = 2.0  # the slowest scrape, on a machine that has more to do
@@ -145,6 +146,14 @@ def test_an_examination_of_the_site_does_not_look_like_an_outage(host: Host) -> 
     assert after != before, "the other request was counted"
 
 
+def test_the_requests_of_a_fire_drill_are_counted_as_such(host: Host) -> None:
+    drilled = 'nginx_http_requests_total{method="drill",status="502"}'
+    ask = "curl -s -o /dev/null -w '%{http_code}' http://127.0.0.3/.well-known/airworthy/fire/errors/1"
+    before = scrape(host, PORTS["nginx"]).value(drilled)
+    assert host.check_output(f"{ask}; sleep 2") == "502"
+    assert scrape(host, PORTS["nginx"]).value(drilled) == before + 1
+
+
 def test_the_log_may_be_rotated(host: Host) -> None:
     host.check_output("logrotate --force /etc/logrotate.d/nginx; sleep 1")
     before = scrape(host, PORTS["nginx"]).value('nginx_http_requests_total{method="other",status="308"}')
@@ -234,6 +243,12 @@ def test_a_unit_that_fails_is_told_of(host: Host) -> None:
         assert [line[-1] for line in after.lines if line.startswith(named)] == ["1"]
     finally:
         host.check_output("systemctl reset-failed airworthy-fails-once")
+
+
+def test_of_a_service_with_a_limit_its_memory_is_told(host: Host) -> None:
+    node, most = scrape(host, PORTS["node"]), host.check_output("systemctl show --property=MemoryMax --value mtail")
+    assert node.value('airworthy_unit_memory_limit_bytes{unit="mtail"}') == float(most)
+    assert 1 << 20 < node.value('airworthy_unit_memory_bytes{unit="mtail"}') < float(most)
 
 
 def test_figures_of_ones_own_have_a_place(host: Host) -> None:

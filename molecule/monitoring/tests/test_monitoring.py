@@ -242,6 +242,9 @@ def test_a_rule_that_a_person_broke_is_mended(host: Host, query: Query, wait: Ca
 # The fire drill: that all five alerts arrive is seen in the scenario `site`. Here, what it says of those that do not.
 
 
+FULL = "/var/lib/airworthy/fire/full"
+
+
 def drill(host: Host, fires: list[dict[str, Any]], tmp_path: Path) -> dict[str, Any]:
     """The control of a drill with these faults."""
     name = host.check_output("hostname")
@@ -286,21 +289,21 @@ def test_an_alert_that_does_not_come_fails_the_drill_and_every_fire_is_out(host:
     assert [check["observed"] for check in control["evidence"]["checks"]] == ["not told"] * len(faults)
     assert host.run("systemctl list-units --no-legend 'airworthy-fire-*'").stdout == ""
     assert host.service("pgbouncer").is_running
-    assert not host.mount_point("/run/airworthy-fire/disk").exists
+    assert not host.file(FULL).exists
 
 
 def test_a_fire_ends_by_itself_whatever_becomes_of_the_drill(host: Host, wait: Callable[..., Any]) -> None:
     host.check_output("systemctl start airworthy-fire-disk@3 airworthy-fire-database@3 airworthy-fire-memory@3")
     assert not host.service("pgbouncer").is_running
-    assert host.mount_point("/run/airworthy-fire/disk").exists
+    assert host.file(FULL).exists
     wait(lambda: host.run("systemctl list-units --no-legend 'airworthy-fire-*'").stdout == "", 15)
     assert host.service("pgbouncer").is_running
-    assert not host.mount_point("/run/airworthy-fire/disk").exists
+    assert not host.file(FULL).exists
     assert host.run("systemctl is-failed 'airworthy-fire-*'").rc != 0
 
 
 def test_also_when_it_is_killed(host: Host, wait: Callable[..., Any]) -> None:
     host.check_output("systemctl start airworthy-fire-disk@300 airworthy-fire-database@300")
     host.check_output("systemctl kill --signal KILL airworthy-fire-disk@300 airworthy-fire-database@300")
-    wait(lambda: host.service("pgbouncer").is_running and not host.mount_point("/run/airworthy-fire/disk").exists, 15)
+    wait(lambda: host.service("pgbouncer").is_running and not host.file(FULL).exists, 15)
     host.check_output("systemctl reset-failed 'airworthy-fire-*'")

@@ -14,7 +14,7 @@ RULES = "/etc/prometheus/rules.d"
 Input = dict[str, str]  # series and their values, minute by minute, in promtool's notation
 
 HOST = 'job="node",instance="web1"'
-DRILL = f'{HOST},device="airworthy-fire",fstype="tmpfs",mountpoint="/run/airworthy-fire/disk"'
+DRILL = f'{HOST},device="airworthy-fire",fstype="tmpfs",mountpoint="/var/lib/airworthy/fire"'
 DISK = f'{HOST},device="/dev/sda1",fstype="ext4",mountpoint="/"'
 PAGE = 'job="probe_http",instance="web1",path="/"'
 DAY, HOUR = 86400, 3600
