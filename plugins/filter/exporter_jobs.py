@@ -16,18 +16,23 @@ short_description: The exporters that a host runs, by the names of Prometheus' j
 description:
   - Each has its port in C(airworthy_exporter_ports).
   - For the host itself, C(airworthy_exporter_jobs) says the same.
+positional: app_metrics_path
 options:
   _input:
     description: The host's C(group_names).
     type: list
     elements: str
     required: true
+  app_metrics_path:
+    description: The host's C(airworthy_app_metrics_path). Empty where the application tells no figures.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
 - name: What db1 exports
   ansible.builtin.debug:
-    msg: "{{ hostvars.db1.group_names | airworthy.stack.exporter_jobs }}"
+    msg: "{{ hostvars.db1.group_names | airworthy.stack.exporter_jobs(airworthy_app_metrics_path) }}"
 """
 
 RETURN = r"""
@@ -39,8 +44,8 @@ _value:
 """
 
 
-def exporter_jobs(groups: Iterable[str]) -> list[str]:
-    return jobs(tiers_of(groups))
+def exporter_jobs(groups: Iterable[str], app_metrics_path: str = "") -> list[str]:
+    return jobs(tiers_of(groups), app_metrics_path)
 
 
 class FilterModule:

@@ -33,9 +33,9 @@ def scrape_targets(
 ) -> dict[str, list[Group]]:
     """Job by job; `otherwise` has the values of variables that a host does not set itself."""
     found: dict[str, list[Group]] = {job: [] for job in (*exporters.JOB_TIERS, *PROBES)}
-    for labels in scraped(hostvars, watcher, paths):
+    for labels in scraped(hostvars, watcher, otherwise, paths):
         host, job = labels["instance"], labels.pop("job")
-        values = {name: hostvars[host].get(name, value) for name, value in otherwise.items()}
+        values = _values(hostvars[host], otherwise)
         ports = values["airworthy_exporter_ports"]
         # A host watches itself over its loopback interface, and is probed where others reach it.
         place = "127.0.0.1" if host == watcher and job not in PROBES else _bracketed(address(host, hostvars[host]))
@@ -44,20 +44,28 @@ def scrape_targets(
             group = {"targets": [f"https://{place}{labels['path']}"], "labels": labels | asked}
         elif job == "probe_tls":
             group = {"targets": [f"{place}:{ports['node']}"], "labels": labels | {"__param_module": "tls_internal"}}
+        elif job == "app":
+            where = {"__metrics_path__": f"/metrics/{labels['port']}"}
+            group = {"targets": [f"{place}:{ports[job]}"], "labels": labels | where}
         else:
             group = {"targets": [f"{place}:{ports[job]}"], "labels": labels}
         found[job].append(group)
     return found
 
 
-def scraped(hostvars: Hostvars, watcher: str, paths: Iterable[str]) -> list[dict[str, str]]:
+def scraped(
+    hostvars: Hostvars, watcher: str, otherwise: Mapping[str, Any], paths: Iterable[str]
+) -> list[dict[str, str]]:
     """For this no address need be known, and no host need answer."""
     found: list[dict[str, str]] = []
     for host in hostvars:
         tiers = tiers_of(hostvars[host]["group_names"])
         if not tiers or watcher not in monitoring_watchers(hostvars, host):
             continue
-        found += [{"job": job, "instance": host} for job in (*exporters.jobs(tiers), "probe_tls")]
+        values = _values(hostvars[host], otherwise)
+        for job in (*exporters.jobs(tiers, values.get("airworthy_app_metrics_path", "")), "probe_tls"):
+            each: list[dict[str, str]] = _instances(values) if job == "app" else [{}]
+            found += [{"job": job, "instance": host, **which} for which in each]
         found += [{"job": "probe_http", "instance": host, "path": path} for path in paths if "edge" in tiers]
     return found
 
@@ -65,7 +73,7 @@ def scraped(hostvars: Hostvars, watcher: str, paths: Iterable[str]) -> list[dict
 def fires(hostvars: Hostvars, watcher: str, faults: Iterable[str], interval: int) -> list[dict[str, Any]]:
     allowed = list(faults)
     found: dict[str, str] = {}
-    for labels in scraped(hostvars, watcher, ()):
+    for labels in scraped(hostvars, watcher, {}, ()):  # no fire needs the application's own figures
         found.setdefault(labels["job"], labels["instance"])
     return [
         {
@@ -94,7 +102,7 @@ def alert_receivers(receivers: Iterable[Mapping[str, Any]], admin_email: str) ->
 def edge_loads(hostvars: Hostvars, watcher: str, examined: Iterable[str]) -> list[dict[str, Any]]:
     """The controller's clock is another one than the watcher's, so the times are seconds before now."""
     now, examined = time.time(), list(examined)
-    edges = [labels["instance"] for labels in scraped(hostvars, watcher, []) if labels["job"] == "nginx"]
+    edges = [labels["instance"] for labels in scraped(hostvars, watcher, {}, ()) if labels["job"] == "nginx"]
     loads = []
     for edge in edges:
         load: dict[str, Any] = {"host": edge, "examined": edge in examined}
@@ -103,6 +111,16 @@ def edge_loads(hostvars: Hostvars, watcher: str, examined: Iterable[str]) -> lis
             load |= {"began_ago": now - figures["began"], "ended_ago": now - figures["ended"]}
         loads.append(load)
     return loads
+
+
+def _values(variables: Mapping[str, Any], otherwise: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: variables.get(name, value) for name, value in otherwise.items()}
+
+
+def _instances(values: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Of the application, by the ports on which they listen."""
+    first = int(values["airworthy_app_port"])
+    return [{"port": str(first + number)} for number in range(int(values["airworthy_app_instances"]))]
 
 
 def _bracketed(where: str) -> str:

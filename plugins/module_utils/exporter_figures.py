@@ -13,7 +13,10 @@ from ansible_collections.airworthy.stack.plugins.module_utils.control import Che
 
 CLOCK_TOLERANCE = 30
 UPDATES_HOURS = 3  # they are counted hourly
-SAMPLE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)(?: -?\d+)?$", re.MULTILINE)
+NUMBER = r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|Inf|NaN)"
+SAMPLE = re.compile(
+    rf"^([a-zA-Z_:][\w:]*)[ \t]*(?:\{{(.*)\}})?[ \t]+({NUMBER})(?:[ \t]+-?\d+)?[ \t]*$", re.MULTILINE | re.ASCII
+)
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
@@ -22,12 +25,13 @@ class Figures:
     """The samples of one scrape: name, labels, value."""
 
     samples: tuple[tuple[str, Mapping[str, str], float], ...] = ()
+    unread: int = 0  # lines that are neither samples nor comments
 
     @classmethod
     def of(cls, text: str) -> Figures:
-        return cls(
-            tuple((name, dict(LABEL.findall(labels)), float(value)) for name, labels, value in SAMPLE.findall(text))
-        )
+        samples = [(name, dict(LABEL.findall(labels)), float(value)) for name, labels, value in SAMPLE.findall(text)]
+        lines = [line for line in text.split("\n") if line.strip() and not line.startswith("#")]
+        return cls(tuple(samples), len(lines) - len(samples))
 
     def values(self, name: str, **labels: str) -> list[float]:
         """Those of all series of that name with these labels, whatever others they have."""
@@ -163,12 +167,19 @@ def nginx(figures: Figures, server: Server) -> list[Check]:
     ]
 
 
+def app(figures: Figures, server: Server) -> list[Check]:
+    seen = f"{len(figures.samples)} series, {figures.unread} lines that are none"
+    well = bool(figures.samples) and not figures.unread
+    return [Check("Prometheus' text format", "some series, nothing else", seen, well)]
+
+
 JUDGES: dict[str, Callable[[Figures, Server], list[Check]]] = {
     "node": node,
     "process": process,
     "postgres": postgres,
     "pgbouncer": pgbouncer,
     "nginx": nginx,
+    "app": app,
 }
 
 

@@ -31,12 +31,17 @@ options:
       kind:
         description: What it exports.
         type: str
-        choices: [node, process, postgres, pgbouncer, nginx]
+        choices: [node, process, postgres, pgbouncer, nginx, app]
         required: true
       port:
         description: Its port.
         type: int
         required: true
+  instances:
+    description: For V(app), the ports of the application's instances. Each has its figures at a path that ends so.
+    type: list
+    elements: int
+    default: []
   processes:
     description:
       - For V(process), the groups of processes and the names of the programs in them, as the kernel keeps them.
@@ -156,6 +161,11 @@ class Scrape(Strangers):
 
     kind: str
     known: Answer
+    path: str = PATH
+
+    @property
+    def name(self) -> str:
+        return " ".join([self.kind, *self.path.removeprefix(PATH).split("/")[1:]])
 
 
 def judge_access(seen: Scrape) -> list[Check]:
@@ -165,8 +175,8 @@ def judge_access(seen: Scrape) -> list[Check]:
     for who, answer in strangers.items():
         refused = answer.status == 401 if wanted[who] == "401" else answer.status != 200
         tells = bool(Figures.of(answer.body).samples)
-        checks.append(Check(f"{seen.kind} {who}", wanted[who], str(answer), refused and not tells))
-    checks.append(Check(f"{seen.kind} with the password", "200", str(seen.known), seen.known.status == 200))
+        checks.append(Check(f"{seen.name} {who}", wanted[who], str(answer), refused and not tells))
+    checks.append(Check(f"{seen.name} with the password", "200", str(seen.known), seen.known.status == 200))
     return checks
 
 
@@ -174,7 +184,9 @@ def judge(scrapes: list[Scrape], server: Server, command: str) -> Control:
     checks = []
     for seen in scrapes:
         checks += judge_access(seen)
-        checks += JUDGES[seen.kind](Figures.of(seen.known.body), server) if seen.known.status == 200 else []
+        found = JUDGES[seen.kind](Figures.of(seen.known.body), server) if seen.known.status == 200 else []
+        several = seen.path != PATH
+        checks += [replace(check, subject=f"{seen.name}: {check.subject}") if several else check for check in found]
     return judged("mon.exporters", "quick", checks, command=command, remediation=REMEDIATION)
 
 
@@ -191,16 +203,19 @@ class Audit:
         options = self.options
         return Target(options["hostname"], options["address"], port, port, options["ca_file"], options["timeout"])
 
-    def known(self, kind: str) -> Answer:
-        return ask(self.target(kind), PATH, headers=self.credentials)
+    def known(self, kind: str, path: str = PATH) -> Answer:
+        return ask(self.target(kind), path, headers=self.credentials)
 
-    def scrape(self, kind: str) -> Scrape:
-        strangers = ask_as_strangers(self.target(kind), PATH, self.options["user"], self.options["password"])
-        return Scrape(**vars(strangers), kind=kind, known=self.known(kind))
+    def paths(self, kind: str) -> list[str]:
+        return [f"{PATH}/{port}" for port in self.options["instances"]] if kind == "app" else [PATH]
+
+    def scrape(self, kind: str, path: str) -> Scrape:
+        strangers = ask_as_strangers(self.target(kind), path, self.options["user"], self.options["password"])
+        return Scrape(**vars(strangers), kind=kind, known=self.known(kind, path), path=path)
 
     def exporters(self) -> Control:
         server = self.before()
-        scrapes = [self.scrape(kind) for kind in self.ports]
+        scrapes = [self.scrape(kind, path) for kind in self.ports for path in self.paths(kind)]
         # curl asks for the password, so that it stands in no history
         command = self.target(next(iter(self.ports))).curl(PATH, "-u", self.options["user"])
         return judge(scrapes, self.after(server), command)
@@ -319,6 +334,7 @@ def main() -> None:
                     "port": {"type": "int", "required": True},
                 },
             },
+            "instances": {"type": "list", "elements": "int", "default": []},
             "processes": {"type": "dict", "default": {}},
             "database": {"type": "str", "default": "app"},
             "role": {"type": "str", "default": "app"},
@@ -338,6 +354,8 @@ def main() -> None:
         module.fail_json(msg="exporters is empty: name at least the node exporter, as {kind: node, port: 9100}")
     if "nginx" in audit.ports and not module.params["domain"]:
         module.fail_json(msg="domain is missing: write the name under which a request to the edge is counted")
+    if "app" in audit.ports and not module.params["instances"]:
+        module.fail_json(msg="instances is empty: name the ports of the application's instances, as in [3000, 3001]")
     probes = {"mon.exporters": audit.exporters}
     if "postgres" in audit.ports:
         probes["db.monitoring"] = audit.statements

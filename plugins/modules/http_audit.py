@@ -44,6 +44,10 @@ options:
     description: An address at which an application behind the server fails, and says too much. Empty to leave it out.
     type: str
     default: ""
+  metrics:
+    description: Where the application tells its figures, which nobody outside may see. Empty where it tells none.
+    type: str
+    default: ""
   revision:
     description: The fingerprint of the configuration that O(revision_path) must show. Empty to leave it out.
     type: str
@@ -359,6 +363,9 @@ def observe_errors(target: Target, wanted: Mapping[str, Any]) -> list[Mishap]:
     ]
     if wanted["failing"]:
         found.append(Mishap("failing application", 500, ask(target, wanted["failing"])))
+    if path := wanted["metrics"]:
+        # Applications may take the second for the first.
+        found += [Mishap(f"figures at {each}", 404, ask(target, each)) for each in (path, f"{path.upper()}/")]
     return found
 
 
@@ -397,6 +404,7 @@ def main() -> None:
             "hsts": {"type": "str", "required": True},
             "api": {"type": "str", "default": ""},
             "failing": {"type": "str", "default": ""},
+            "metrics": {"type": "str", "default": ""},
             "revision": {"type": "str", "default": ""},
             "revision_path": {"type": "str", "default": "/.well-known/airworthy/revision"},
             "cors": {

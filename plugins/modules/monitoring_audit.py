@@ -200,7 +200,7 @@ def judge_strangers(service: str, seen: Strangers) -> list[Check]:
 
 
 def named(labels: Mapping[str, str]) -> str:
-    return " ".join([labels["job"], labels["instance"], *([labels["path"]] if "path" in labels else [])])
+    return " ".join(labels[name] for name in ("job", "instance", "port", "path") if name in labels)
 
 
 def judge_targets(expected: Sequence[Mapping[str, str]], active: Sequence[Mapping[str, Any]]) -> list[Check]:

@@ -14,8 +14,9 @@ JOB_TIERS = {
     "postgres": frozenset({"database"}),
     "pgbouncer": frozenset({"database"}),
     "nginx": frozenset({"edge"}),
+    "app": frozenset({"app"}),  # where the application tells figures of its own
 }
 
 
-def jobs(tiers: Set[str]) -> list[str]:
-    return [job for job, where in JOB_TIERS.items() if where & tiers]
+def jobs(tiers: Set[str], app_metrics_path: str) -> list[str]:
+    return [job for job, where in JOB_TIERS.items() if where & tiers and (job != "app" or app_metrics_path)]

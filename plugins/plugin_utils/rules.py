@@ -47,6 +47,7 @@ SHAPES: dict[str, Callable[[str], str | None]] = {
     "airworthy_acme_directory": shapes.https_address,
     "airworthy_address": shapes.address,
     "airworthy_admin_email": shapes.email,
+    "airworthy_app_metrics_path": shapes.plain_path,
     "airworthy_database_name": shapes.identifier,
     "airworthy_database_user": shapes.identifier,
     "airworthy_domain": shapes.domain,
@@ -182,7 +183,7 @@ def _ports(values: Values) -> Iterator[tuple[str, int]]:
     for name, tier in by_tier.items():
         if (not tier or tier in here) and isinstance(values.get(name), int):
             yield name, values[name]
-    for job in exporters.jobs(here):
+    for job in exporters.jobs(here, values.get("airworthy_app_metrics_path") or ""):
         if port := (values.get("airworthy_exporter_ports") or {}).get(job):
             yield f"airworthy_exporter_ports.{job}", port
     first, instances = values.get("airworthy_app_port"), values.get("airworthy_app_instances")

@@ -194,6 +194,13 @@ def path_prefix(text: str) -> str | None:
     return None
 
 
+def plain_path(text: str) -> str | None:
+    """A path as the web server compares it, when it has resolved what a client wrote."""
+    if not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+", text):
+        return "write a path of the application without a slash at its end, as in /metrics"
+    return None
+
+
 def proxy_network(text: str) -> str | None:
     """Whose word is taken for who the client is."""
     if text in cdn.NETWORKS:

@@ -27,12 +27,12 @@ class Scrape:
         return {re.split(r"[{ ]", line)[0] for line in self.lines}
 
 
-def scrape(host: Host, port: int) -> Scrape:
+def scrape(host: Host, port: int, path: str = "/metrics") -> Scrape:
     """The password goes by standard input, so that it stands in no list of processes."""
     password = (Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]) / PASSWORD).read_text().strip()
     answer = host.check_output(
         f"printf 'user = \"prometheus:%s\"\\n' '{password}' | "
-        f"curl -sS --fail -K - --cacert {CA} -w '%{{time_total}}' https://localhost:{port}/metrics"
+        f"curl -sS --fail -K - --cacert {CA} -w '%{{time_total}}' https://localhost:{port}{path}"
     )
     *lines, seconds = answer.splitlines()
     return Scrape([line for line in lines if line and not line.startswith("#")], float(seconds))

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { HttpError } from './errors.js';
 import { authRoutes } from './routes/auth.js';
 import { healthRoutes } from './routes/health.js';
+import { metricsRoutes } from './routes/metrics.js';
 import { organisationRoutes } from './routes/organisations.js';
 import { statisticsRoutes } from './routes/statistics.js';
 import { studentRoutes } from './routes/students.js';
@@ -14,6 +15,7 @@ export function createApp({ config, database, log, assets }) {
   app.disable('x-powered-by');
   app.set('etag', false);
 
+  app.use(metricsRoutes(parts)); // asked for every few seconds, which would fill the log
   app.use(identify, logRequests(log));
   app.use(healthRoutes(parts));
   app.get('/', (req, res) => res.set('Cache-Control', 'no-cache').type('html').send(assets.page));

@@ -20,6 +20,7 @@ export function openDatabase(databaseUrl, log, { max = 10 } = {}) {
   return {
     query: (text, values) => pool.query({ text, values }),
     end: () => pool.end(),
+    connections: () => ({ open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
 
     async transaction(work) {
       const client = await pool.connect();

@@ -101,6 +101,19 @@ for (const [what, path, options, status] of refused) {
   });
 }
 
+test('the figures of the process are told, and nothing of it is logged', async (t) => {
+  const { ask, lines } = await serve(t, { database: fakeDatabase([]) });
+  const answer = await ask('/metrics');
+  assert.equal(answer.status, 200);
+  assert.match(answer.headers.get('content-type'), /^text\/plain; version=0\.0\.4/);
+  const told = (await answer.text()).split('\n').filter((line) => line && !line.startsWith('#'));
+  for (const line of told) assert.match(line, /^[a-z_]+(\{state="[a-z]+"\})? [\d.e-]+$/);
+  const named = Object.fromEntries(told.map((line) => line.split(' ')));
+  assert.ok(named.process_resident_memory_bytes > 10_000_000 && named.nodejs_eventloop_lag_seconds < 10);
+  assert.equal(named['app_database_connections{state="busy"}'], '1');
+  assert.deepEqual(lines, []);
+});
+
 test('health follows the database', async (t) => {
   const well = await (await serve(t, { database: fakeDatabase([]) })).ask('/healthz');
   assert.deepEqual([well.status, (await well.json()).status], [200, 'ok']);

@@ -22,7 +22,8 @@ export function fakeDatabase(answers) {
     if (rows instanceof Error) throw rows;
     return { rows };
   };
-  return { asked, query, transaction: (work) => work({ query }) };
+  const connections = () => ({ open: 3, idle: 2, waiting: 0 });
+  return { asked, query, connections, transaction: (work) => work({ query }) };
 }
 
 /** Serves the application on a free port for the length of one test; returns fetch and the lines it logged. */

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import yaml
 from scraping import CA, scrape
 from testinfra.host import Host
 
-PORTS = {"node": 9100, "process": 9256, "postgres": 9187, "pgbouncer": 9127, "nginx": 9113}
+ROOT = Path(__file__).parents[3]
+PORTS = {"node": 9100, "process": 9256, "postgres": 9187, "pgbouncer": 9127, "nginx": 9113, "app": 9464}
+PATHS = {"app": "/metrics/3000"}
 UNITS = {
     "prometheus-node-exporter": "prometheus",
     "prometheus-process-exporter": "prometheus",
@@ -45,10 +49,11 @@ def test_it_has_no_privileges(host: Host, unit: str, user: str) -> None:
 
 @each_job
 @pytest.mark.parametrize(
-    ("url", "status"), [("https://localhost:{}/metrics", "401"), ("http://localhost:{}/metrics", "400")]
+    ("url", "status"), [("https://localhost:{}{}", "401"), ("http://localhost:{}{}", "400")]
 )
 def test_a_stranger_on_the_server_learns_nothing(host: Host, job: str, port: int, url: str, status: str) -> None:
-    assert host.check_output(f"curl -s -o /dev/null -w '%{{http_code}}' --cacert {CA} {url.format(port)}") == status
+    asked = url.format(port, PATHS.get(job, "/metrics"))
+    assert host.check_output(f"curl -s -o /dev/null -w '%{{http_code}}' --cacert {CA} {asked}") == status
 
 
 @each_job
@@ -85,7 +90,7 @@ def test_secrets_are_for_root(host: Host) -> None:
 
 
 def test_a_scrape_costs_little(host: Host) -> None:
-    scrapes = {job: scrape(host, port) for job, port in PORTS.items()}
+    scrapes = {job: scrape(host, port, PATHS.get(job, "/metrics")) for job, port in PORTS.items()}
     costs = {job: (len(seen.lines), round(seen.seconds, 3)) for job, seen in scrapes.items()}
     print("samples and seconds:", costs)
     assert sum(samples for samples, _seconds in costs.values()) < MOST_SAMPLES, costs
@@ -195,6 +200,25 @@ def test_a_client_of_the_pooler_is_told_of(host: Host) -> None:
     assert scrape(host, PORTS["pgbouncer"]).value(active) == 1
     host.check_output("sleep 3")
     assert scrape(host, PORTS["pgbouncer"]).value(active) == 0
+
+
+def test_each_instance_of_the_application_is_asked_by_its_own_path(host: Host) -> None:
+    for port in (3000, 3001):
+        pid = host.check_output(f"systemctl show -P MainPID app@{port}.service")
+        started = host.check_output(f"date -d \"$(ps -o lstart= -p {pid})\" +%s")
+        told = scrape(host, PORTS["app"], f"/metrics/{port}")
+        assert abs(told.value("process_start_time_seconds") - float(started)) < 5
+        assert told.value("process_resident_memory_bytes") > 10_000_000
+
+
+def test_of_the_applications_port_nothing_else_is_behind_it(host: Host) -> None:
+    """Neither its pages nor an instance that is not there, and no way to write."""
+    password = (ROOT / "molecule/inventory/.secrets/exporters").read_text().strip()
+    curl = f"curl -s -K - -o /dev/null -w '%{{http_code}}' --cacert {CA}"
+    ask = f"printf 'user = \"prometheus:%s\"\\n' '{password}' | {curl}"
+    for path, status in (("/", "404"), ("/metrics", "404"), ("/metrics/3002", "404"), ("/metrics/3000/healthz", "404")):
+        assert host.check_output(f"{ask} https://localhost:{PORTS['app']}{path}") == status
+    assert host.check_output(f"{ask} -X POST https://localhost:{PORTS['app']}/metrics/3000") == "403"
 
 
 def test_pending_updates_are_those_of_apt(host: Host) -> None:

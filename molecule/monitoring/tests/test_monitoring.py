@@ -101,6 +101,14 @@ def test_the_host_and_the_one_that_it_watches_are_up(host: Host, query: Query, w
     assert query("up == 0") == []
 
 
+def test_each_instance_of_the_application_is_a_target(host: Host, query: Query, wait: Callable[..., Any]) -> None:
+    name = host.check_output("hostname")
+    for series in ("up", "nodejs_eventloop_lag_seconds", "app_database_requests_waiting"):
+        one_each = f'{series}{{job="app",instance="{name}"}}'
+        wait(lambda asked=one_each: {one["metric"]["port"] for one in query(asked)} == {"3000", "3001"})
+    assert query(f'up{{job="app",instance="{name}"}} == 0') == []
+
+
 def test_a_page_shows_the_site_at_a_glance(host: Host) -> None:
     password = (ROOT / "molecule/inventory/.secrets/monitoring_admin").read_text().strip()
     curl = f"curl -sS --fail --cacert {CA} --config - https://127.0.0.1:9090/consoles/index.html"
@@ -209,7 +217,7 @@ def test_a_host_that_leaves_the_inventory_leaves_prometheus(
     assert host.check_output("systemctl show -P MainPID prometheus") == pid, "it went on all the time"
 
 
-ELSEWHERE = {"node": 9, "process": 10, "postgres": 11, "pgbouncer": 12, "nginx": 13}
+ELSEWHERE = {"node": 9, "process": 10, "postgres": 11, "pgbouncer": 12, "nginx": 13, "app": 14}
 
 
 def test_a_broken_rule_never_lands(host: Host, ask: Ask) -> None:

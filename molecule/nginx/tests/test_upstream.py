@@ -99,6 +99,21 @@ def test_a_hidden_file_is_not_asked_for(ask: Callable[..., str], logged: Logged,
     assert logged(answer)["upstream"] == ""
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/metrics", "/metrics/", "/metrics/3000?a=b", "/METRICS", "/%6detrics", "//metrics", "/a/../metrics", "/metrics;"],
+)
+def test_the_applications_figures_are_for_prometheus_alone(ask: Callable[..., str], logged: Logged, path: str) -> None:
+    answer = ask(path, "--path-as-is")
+    assert answer.startswith("HTTP/2 404")
+    assert logged(answer)["upstream"] == ""
+
+
+@pytest.mark.parametrize("path", ["/metrics-explained", "/about/metrics"])
+def test_what_is_only_named_alike_is_served(ask: Callable[..., str], path: str) -> None:
+    assert ask(path).startswith("HTTP/2 200")
+
+
 @pytest.mark.parametrize("path", ["/.well-known/security.txt", "/a.b/c.d", "/a..b"])
 def test_a_dot_alone_hides_nothing(ask: Callable[..., str], path: str) -> None:
     assert ask(path).startswith("HTTP/2 200")

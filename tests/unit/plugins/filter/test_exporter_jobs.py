@@ -15,7 +15,7 @@ DEFAULTS = Path(__file__).parents[4] / "roles" / "preflight" / "defaults" / "mai
 @pytest.mark.parametrize(
     ("groups", "expected"),
     [
-        (["server"], list(JOB_TIERS)),
+        (["server"], [job for job in JOB_TIERS if job != "app"]),
         (["backup"], ["node", "process"]),
         (["database", "eu"], ["node", "process", "postgres", "pgbouncer"]),
         (["edge", "app"], ["node", "process", "nginx"]),
@@ -25,6 +25,18 @@ DEFAULTS = Path(__file__).parents[4] / "roles" / "preflight" / "defaults" / "mai
 )
 def test_jobs_follow_from_the_groups(groups: list[str], expected: list[str]) -> None:
     assert exporter_jobs(groups) == expected
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        (["server"], list(JOB_TIERS)),
+        (["app"], ["node", "process", "app"]),
+        (["database"], ["node", "process", "postgres", "pgbouncer"]),
+    ],
+)
+def test_the_application_is_asked_where_it_tells_something(groups: list[str], expected: list[str]) -> None:
+    assert exporter_jobs(groups, "/metrics") == expected
 
 
 def test_each_job_has_a_port() -> None:

@@ -18,7 +18,17 @@ from ansible_collections.airworthy.stack.plugins.filter.monitoring import (
 from ansible_collections.airworthy.stack.plugins.plugin_utils.exporters import JOB_TIERS
 
 OTHERWISE = {
-    "airworthy_exporter_ports": {"node": 9100, "process": 9256, "postgres": 9187, "pgbouncer": 9127, "nginx": 9113},
+    "airworthy_exporter_ports": {
+        "node": 9100,
+        "process": 9256,
+        "postgres": 9187,
+        "pgbouncer": 9127,
+        "nginx": 9113,
+        "app": 9464,
+    },
+    "airworthy_app_metrics_path": "",
+    "airworthy_app_port": 3000,
+    "airworthy_app_instances": 2,
     "airworthy_domain": "app.example.org",
     "airworthy_acme_directory": "",
     "airworthy_acme_ca_file": "",
@@ -75,8 +85,8 @@ def test_what_no_host_can_have_is_no_part_of_a_drill() -> None:
 def test_a_host_chooses_its_own_watcher() -> None:
     hosts = inventory({"server": ["web1", "web2"], "backup": ["b1"]}, b1={"airworthy_watched_by": ["web2"]})
     assert monitoring_watchers(hosts, "b1") == ["web2"]
-    assert {labels["instance"] for labels in scraped(hosts, "web1", [])} == {"web1"}
-    assert {labels["instance"] for labels in scraped(hosts, "web2", [])} == {"web2", "b1"}
+    assert {labels["instance"] for labels in scraped(hosts, "web1", OTHERWISE, [])} == {"web1"}
+    assert {labels["instance"] for labels in scraped(hosts, "web2", OTHERWISE, [])} == {"web2", "b1"}
 
 
 def test_a_host_has_the_targets_of_its_tiers() -> None:
@@ -107,6 +117,21 @@ def test_a_server_is_probed_where_others_reach_it() -> None:
     assert targets["probe_tls"][0]["targets"] == ["10.0.0.1:9100"]
 
 
+def test_each_instance_of_the_application_is_a_target() -> None:
+    own = {"airworthy_app_metrics_path": "/own", "airworthy_app_port": "4000", "airworthy_app_instances": 3}
+    hosts = inventory({"app": ["a1", "a2"], "monitoring": ["m1"]}, a1=own)
+    assert scrape_targets(hosts, "m1", OTHERWISE, [])["app"] == [
+        {
+            "targets": ["10.0.0.1:9464"],
+            "labels": {"instance": "a1", "port": str(port), "__metrics_path__": f"/metrics/{port}"},
+        }
+        for port in (4000, 4001, 4002)
+    ]
+    labels = scraped(hosts, "m1", OTHERWISE | {"airworthy_app_metrics_path": "/metrics"}, [])
+    assert {"job": "app", "instance": "a2", "port": "3001"} in labels
+    assert not [one for one in labels if one["job"] == "app" and one["instance"] == "m1"]
+
+
 def test_a_host_may_differ_from_the_one_that_watches_it() -> None:
     ports = OTHERWISE["airworthy_exporter_ports"] | {"node": 9999}  # type: ignore[operator]
     hosts = inventory({"monitoring": ["m1"], "app": ["e1"], "edge": ["e1"]}, e1={"airworthy_address": "fd00::7"})
@@ -133,7 +158,7 @@ def test_the_probe_trusts_whoever_vouches_for_the_domain(variables: dict[str, st
 
 def test_what_is_scraped_is_known_without_addresses() -> None:
     hosts = inventory({"server": ["web1"], "backup": ["b1"]}, b1={"airworthy_address": ""})
-    labels = scraped(hosts, "web1", ["/"])
+    labels = scraped(hosts, "web1", OTHERWISE, ["/"])
     assert {"job": "node", "instance": "b1"} in labels
     assert {"job": "probe_http", "instance": "web1", "path": "/"} in labels
     with pytest.raises(AnsibleFilterError, match="the address of b1 is unknown"):

@@ -69,6 +69,13 @@ nginx_log_lines_unread_total 1
 nginx_connections_active 1
 nginx_http_request_duration_seconds_bucket{le="2"} 100
 """,
+    "app": """
+# TYPE process_resident_memory_bytes gauge
+process_resident_memory_bytes 1.5e+07
+orders_total{ kind = "a b" }\t7 1800000000000
+temperature_celsius -.5
+ratio NaN
+""",
 }
 STATEMENTS = """
 pg_up 1
@@ -110,6 +117,8 @@ def test_the_truth_passes(kind: str) -> None:
         ("pgbouncer", " 500", " 100", "pgbouncer_config_max_client_connections"),
         ("pgbouncer", '{database="app"} 20', '{database="app"} 30', "pgbouncer_databases_max_connections"),
         ("nginx", "unread_total 1", "unread_total 2", "lines of the log that are not understood"),
+        ("app", "ratio NaN", "ratio of orders", "Prometheus' text format"),
+        ("app", "ratio NaN", "<p>It works</p>", "Prometheus' text format"),
         ("nginx", 'le="2"} 100', 'le="2"} 0', "nginx_http_request_duration_seconds_bucket"),
     ],
 )
@@ -163,6 +172,8 @@ def test_statements_are_those_of_the_application(told: str, instead: str, calls:
         ('b{x="a\\"b"} NaN\n', [("b", {"x": 'a\\"b'}, None)]),
         ("# TYPE a gauge\n", []),
         ("<html>not figures</html>\n", []),
+        ("It works\n", []),
+        ("c\t+Inf\nd{} -1.\n", [("c", {}, float("inf")), ("d", {}, -1.0)]),
     ],
 )
 def test_figures_are_read(text: str, found: list[Any]) -> None:

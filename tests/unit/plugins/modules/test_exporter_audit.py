@@ -70,6 +70,7 @@ def options(port: int, ca: Path, kind: str = "process") -> dict[str, Any]:
     return {
         "hostname": HOST,
         "exporters": [{"kind": kind, "port": port}],
+        "instances": [3000, 3001],
         "processes": {"all": [Path("/proc/self/comm").read_text().rstrip("\n")], "none": ["no such program"]},
         "database": "app",
         "role": "app",
@@ -101,6 +102,32 @@ def test_an_exporter_is_scraped_as_prometheus_does(
         control = Audit(options(port, certificate.ca)).exporters()
     assert sorted(failing(control)) == failed
     assert "secret" not in str(control.to_dict())
+
+
+@pytest.mark.parametrize(
+    ("second", "failed"),
+    [
+        ("up 1\n# a comment\n\nrss{pid=\"7\"} 1.5e+07 1764244800000\n", []),
+        ("", ["app 3001: Prometheus' text format"]),
+        ("<html>\nIt works\n</html>\n", ["app 3001: Prometheus' text format"]),
+        ("up 1\nIt works\n", ["app 3001: Prometheus' text format"]),
+    ],
+)
+def test_each_instance_of_the_application_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, second: str, failed: list[str]
+) -> None:
+    told = {"/metrics/3000": "up 1\n", "/metrics/3001": second}
+
+    def answer(request: BaseHTTPRequestHandler) -> Page:
+        known = request.headers["Authorization"] == exporter_audit.basic_auth("prometheus", "secret")["Authorization"]
+        return Page(200, body=told[request.path].encode()) if known else Page(401, body=b"Unauthorized\n")
+
+    monkeypatch.setattr(exporter_audit, "failed_units", lambda: 0)
+    certificate = make_certificate(tmp_path, name=HOST)
+    with serving(answering(answer), server_context(certificate, only="")) as port:
+        control = Audit(options(port, certificate.ca, "app")).exporters()
+    assert failing(control) == failed
+    assert {check.subject for check in control.checks} >= {"app 3000 without a password", "app 3001 without TLS"}
 
 
 def test_the_edges_counter_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

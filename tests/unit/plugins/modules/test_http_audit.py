@@ -26,6 +26,7 @@ WANTED: dict[str, Any] = {
     "static": "",
     "static_prefixes": ["/static/"],
     "failing": "/canary",
+    "metrics": "/metrics",
     "revision": "abc123",
     "revision_path": "/revision",
     "max_body_mb": 10,
@@ -325,6 +326,8 @@ def reflecting(request: BaseHTTPRequestHandler) -> Page:
         (but("/canary", headers=IDENTIFIED), "edge.headers"),
         (but("/revision", body=b"the one before\n"), "edge.headers"),
         (but("/canary", body=b"Error: x\n    at y (/opt/app/z.js:1:1)"), "edge.errors"),
+        (but("/metrics", status=200), "edge.errors"),
+        (but("/METRICS/", status=200), "edge.errors"),
         (reflecting, "edge.cors"),
     ],
 )

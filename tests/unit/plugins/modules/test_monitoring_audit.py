@@ -28,7 +28,8 @@ INTERVAL = 15
 NODE = {"job": "node", "instance": "web1"}
 PAGE = {"job": "probe_http", "instance": "web1", "path": "/"}
 DATABASE = {"job": "postgres", "instance": "web1"}
-EXPECTED = [NODE, PAGE, DATABASE]
+INSTANCES = [{"job": "app", "instance": "web1", "port": port} for port in ("3000", "3001")]
+EXPECTED = [NODE, PAGE, DATABASE, *INSTANCES]
 
 
 def target(labels: dict[str, str], **changed: str) -> dict[str, Any]:
@@ -75,8 +76,9 @@ def test_good_targets_pass() -> None:
         ([target(NODE, scrapeUrl="http://10.0.0.1:9100/metrics"), *GOOD_TARGETS[1:]], ["node web1"]),
         ([*GOOD_TARGETS, target(NODE | {"instance": "gone"})], ["targets that the inventory does not have"]),
         ([*GOOD_TARGETS, target(PAGE | {"path": "/x"})], ["targets that the inventory does not have"]),
+        ([one for one in GOOD_TARGETS if one["labels"].get("port") != "3001"], ["app web1 3001"]),
         (GOOD_TARGETS[:-1], ["blackbox"]),
-        ([], ["node web1", "probe_http web1 /", "postgres web1", "prometheus", "alertmanager", "blackbox"]),
+        ([], [*map(audit.named, EXPECTED), "prometheus", "alertmanager", "blackbox"]),
     ],
 )
 def test_a_fault_of_a_target_fails(active: list[dict[str, Any]], failed: list[str]) -> None:

@@ -65,7 +65,7 @@ def test_secrets_are_not_read_as_inventory(directory: str, source: str, refused:
     assert bool(list(rules.secrets_stay_out_of_the_inventory(values))) is refused
 
 
-EXPORTERS = {"node": 9100, "process": 9256, "postgres": 9187, "pgbouncer": 9127, "nginx": 9113}
+EXPORTERS = {"node": 9100, "process": 9256, "postgres": 9187, "pgbouncer": 9127, "nginx": 9113, "app": 9464}
 PORTS = {
     "base_ssh_port": 22,
     "airworthy_app_port": 3000,
@@ -90,6 +90,8 @@ PORTS = {
         (["database"], {"airworthy_exporter_ports": EXPORTERS | {"postgres": 9100}}, 1),
         (["edge"], {"airworthy_exporter_ports": EXPORTERS | {"postgres": 9100}}, 0),
         (["edge"], {"airworthy_exporter_ports": EXPORTERS | {"nginx": 443}}, 1),
+        (["app"], {"airworthy_app_port": 9464}, 0),
+        (["app"], {"airworthy_app_port": 9464, "airworthy_app_metrics_path": "/metrics"}, 1),
     ],
 )
 def test_ports_clash_on_the_same_server_only(groups: list[str], changed: dict[str, int], clashes: int) -> None:
