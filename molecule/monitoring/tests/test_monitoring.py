@@ -303,7 +303,7 @@ def test_a_fire_ends_by_itself_whatever_becomes_of_the_drill(host: Host, wait: C
 
 
 def test_also_when_it_is_killed(host: Host, wait: Callable[..., Any]) -> None:
-    host.check_output("systemctl start airworthy-fire-disk@300 airworthy-fire-database@300")
-    host.check_output("systemctl kill --signal KILL airworthy-fire-disk@300 airworthy-fire-database@300")
+    for unit in ("airworthy-fire-disk@300", "airworthy-fire-database@300"):
+        host.check_output(f"systemctl start {unit} && kill -KILL $(systemctl show -P MainPID {unit})")
     wait(lambda: host.service("pgbouncer").is_running and not host.file(FULL).exists, 15)
     host.check_output("systemctl reset-failed 'airworthy-fire-*'")
