@@ -34,7 +34,7 @@ demo-down: .venv/.done ## remove all that the demo made
 	-podman image rm localhost/airworthy-debian:trixie
 	rm -rf inventories/demo/.secrets reports/demo lab/id_ed25519*
 
-certify: .venv/.done ## certify the demo's server, deeply
+certify: .venv/.done ## certify the demo's server, deeply (a quarter of an hour)
 	ansible-playbook certify.yml -i inventories/demo -e airworthy_certify_level=deep
 
 test: lint unit sanity molecule ## all of the tests
