@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -15,19 +14,6 @@ import testinfra
 from testinfra.host import Host
 
 ROOT = Path(__file__).parents[3]
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """These tests wait more than they work: with `-n 2 --dist each` every process has a pair of hosts of its own."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER")
-    if worker:
-        hosts = sorted({under_test(item) for item in items})
-        items[:] = [item for item in items if under_test(item) == hosts[int(worker.removeprefix("gw"))]]
-
-
-def under_test(item: pytest.Item) -> str:
-    host: Host = item.callspec.params["_testinfra_host"]  # type: ignore[attr-defined]
-    return str(host.backend.get_pytest_id())
 
 
 @pytest.fixture(scope="module")
