@@ -19,7 +19,6 @@ UNITS = {
     "airworthy-pooler-exporter": "airworthy-pooler-exporter",
     "mtail": "mtail",
     "airworthy-exporters-proxy": "prometheus",
-    "airworthy-memory-limits": "root",
 }
 MOST_SAMPLES = 3000  # of a server in every tier
 SECONDS = 2.0  # the slowest scrape, on a machine that has more to do
