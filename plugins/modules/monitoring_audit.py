@@ -15,6 +15,7 @@ description:
     C(mon.alerts). It runs on the server that carries Prometheus and Alertmanager, and asks both.
   - Neither may answer without TLS, without a password or with a wrong one.
   - Where one of the two was started a moment ago, it waits until the first rules are evaluated.
+  - Where something was down at its last scrape, it waits for the next one, since it may have been started again.
 extends_documentation_fragment: [airworthy.stack.attributes.reads_only]
 options:
   hostname:
@@ -119,6 +120,9 @@ REMEDIATION = "ansible-playbook site.yml --tags monitoring"
 OWN_JOBS = ("prometheus", "alertmanager", "blackbox")
 
 RECEIVERS = "receivers"
+
+# Seconds between two looks.
+PAUSE = 5
 
 # By job, the series that says whether the service itself is well; others have only `up`.
 HEALTH = {
@@ -374,13 +378,21 @@ def can_settle(controls: Sequence[Mapping[str, Any]]) -> bool:
     return any(not check["ok"] and check["subject"] != RECEIVERS for check in checks)
 
 
+def is_scraped_badly(controls: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether something fails that the next scrape may see in order."""
+    return any(control["status"] == "fail" and control["id"] in ("mon.exporters", "mon.health") for control in controls)
+
+
 def examine(params: Mapping[str, Any], sleep: Callable[[float], None] = time.sleep) -> list[dict[str, Any]]:
-    audit = Audit(params)
+    audit, waited = Audit(params), 0
     while True:
         controls = run_probes("quick", {name: partial(audit.control, name) for name in SHOWN_BY})
-        if not can_settle(controls) or audit.age() > params["settle"]:
+        age = audit.age() if can_settle(controls) else math.inf
+        next_scrape = is_scraped_badly(controls) and waited <= params["interval"]
+        if math.isinf(age) or (age > params["settle"] and not next_scrape):
             return controls
-        sleep(5)
+        sleep(PAUSE)
+        waited += PAUSE
 
 
 def main() -> None:

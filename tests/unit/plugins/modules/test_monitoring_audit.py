@@ -280,6 +280,24 @@ def test_what_was_just_started_may_have_nothing_to_tell_yet(tmp_path: Path, age:
     assert not_passed == (set() if waits else {"mon.alerts"})
 
 
+@pytest.mark.parametrize(("scrapes", "status"), [(1, "pass"), (99, "fail")])
+def test_what_was_down_at_its_last_scrape_is_looked_at_after_the_next(
+    tmp_path: Path, scrapes: int, status: str
+) -> None:
+    slept: list[float] = []
+    down = [{**one, "health": "down", "lastError": "502"} for one in GOOD_TARGETS]
+
+    def say(path: str, query: str) -> Any:
+        if path == "/api/v1/targets" and len(slept) < scrapes:
+            return {"data": {"activeTargets": down}}
+        return answers(["email_1"], started=0)(path, query)
+
+    with services(tmp_path, say) as params:
+        controls = {control["id"]: control["status"] for control in audit.examine(params, sleep=slept.append)}
+    assert controls["mon.exporters"] == status
+    assert sum(slept) == (5 if status == "pass" else INTERVAL + 5)
+
+
 def test_a_receiver_that_nobody_configured_is_not_waited_for(tmp_path: Path) -> None:
     with services(tmp_path, answers([], started=time.time()), receivers=[]) as params:
         controls = audit.examine(params, sleep=never)
