@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import os
 import re
@@ -13,7 +14,7 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -60,9 +61,16 @@ def start(changes: dict[str, object], mark: str) -> subprocess.Popen[bytes]:
         command,
         cwd=ROOT,
         env={**os.environ, "AIRWORTHY_TEST_RUN": mark},
-        stdout=subprocess.DEVNULL,
+        text=True,
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
+
+
+def tasks(run: subprocess.Popen[str]) -> Iterator[str]:
+    """Each task of the run, when it begins."""
+    assert run.stdout
+    return (line for line in run.stdout if line.startswith("TASK ["))
 
 
 def kill_marked(mark: str) -> None:
@@ -96,15 +104,16 @@ def test_ten_kills_then_convergence(
 ) -> None:
     visitor = Visitor(address)
     visitor.start()
-    begun = time.monotonic()
     whole = start(changes(0), uuid.uuid4().hex)
+    total = len(list(tasks(whole)))
     assert whole.wait(timeout=300) == 0
-    seconds = time.monotonic() - begun
 
     for moment in range(1, MOMENTS + 1):
         mark = uuid.uuid4().hex
         run = start(changes(moment), mark)
-        time.sleep(seconds * moment / (MOMENTS + 1))
+        begun = len(list(itertools.islice(tasks(run), total * moment // (MOMENTS + 1))))
+        assert begun, "none of its tasks began"
+        time.sleep(0.05 * moment)  # at the beginning of a task, or some way into it
         assert run.poll() is None, "the run was to be killed, but it had ended"
         kill_marked(mark)
         run.wait(timeout=30)
