@@ -55,7 +55,7 @@ class Visitor(threading.Thread):
             assert response.status == 200, response.status
 
 
-def start(changes: dict[str, object], mark: str) -> subprocess.Popen[bytes]:
+def start(changes: dict[str, object], mark: str) -> subprocess.Popen[str]:
     command = ["ansible-playbook", "site.yml", "-i", "molecule/inventory", "--limit", SERVER, "-e", json.dumps(changes)]
     return subprocess.Popen(
         command,
