@@ -5,13 +5,11 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 UNIT = "airworthy-alert-history.service"
-PAUSE = 2
+PAUSE = 2  # seconds between two looks
 
 RunCommand = Callable[..., tuple[int, str, str]]
 
@@ -48,11 +46,3 @@ def first(told: Sequence[Told], alert: str, instance: str, status: str, after: f
     wanted = (alert, instance, status)
     found = (one for one in told if (one.alert, one.instance, one.status) == wanted and one.at >= after)
     return next(found, None)
-
-
-def wait_for(true: Callable[[], Any], seconds: float) -> Any:
-    """What it says as soon as that is true, or when the time is over."""
-    deadline = time.monotonic() + seconds
-    while not (said := true()) and time.monotonic() < deadline:
-        time.sleep(PAUSE)
-    return said

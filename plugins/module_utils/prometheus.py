@@ -13,6 +13,18 @@ from urllib.parse import urlencode
 
 from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Target, ask, basic_auth
 
+# The argument spec of what the documentation fragment `prometheus` describes.
+API_SPEC: dict[str, dict[str, Any]] = {
+    "hostname": {"type": "str", "required": True},
+    "address": {"type": "str", "default": "127.0.0.1"},
+    "prometheus_port": {"type": "int", "default": 9090},
+    "ca_file": {"type": "path", "required": True},
+    "user": {"type": "str", "required": True},
+    "password": {"type": "str", "required": True, "no_log": True},
+    "interval": {"type": "int", "default": 15},
+    "timeout": {"type": "int", "default": 10},
+}
+
 
 class Silent(Exception):
     """A service does not answer as it should; the text says which, and what it does instead."""
@@ -36,6 +48,12 @@ class Api:
     target: Target
     user: str
     password: str
+
+    @classmethod
+    def of(cls, params: Mapping[str, Any], port: int) -> Api:
+        """The service at a port of what a module's parameters name."""
+        target = Target(params["hostname"], params["address"], port, port, params["ca_file"], params["timeout"])
+        return cls(target, params["user"], params["password"])
 
     def get(self, path: str, **parameters: str) -> Any:
         """What stands in the answer; Prometheus wraps it in `data`, Alertmanager does not."""

@@ -52,7 +52,8 @@ seconds:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.airworthy.stack.plugins.module_utils.alert_history import first, history, wait_for
+from ansible_collections.airworthy.stack.plugins.module_utils.alert_history import PAUSE, first, history
+from ansible_collections.airworthy.stack.plugins.module_utils.waiting import wait_for
 
 
 def main() -> None:
@@ -68,7 +69,9 @@ def main() -> None:
     wanted, since = module.params, module.params["since"]
     patience = since + wanted["timeout"] - time.time()
     told = wait_for(
-        lambda: first(history(since, module.run_command), wanted["alert"], wanted["instance"], "firing"), patience
+        lambda: first(history(since, module.run_command), wanted["alert"], wanted["instance"], "firing"),
+        patience,
+        pause=PAUSE,
     )
     module.exit_json(changed=False, seconds=round(told.at - since, 1) if told else None)
 

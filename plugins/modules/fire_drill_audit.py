@@ -75,7 +75,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.airworthy.stack.plugins.module_utils.alert_history import UNIT, Told, first, history, wait_for
+from ansible_collections.airworthy.stack.plugins.module_utils.alert_history import (
+    PAUSE,
+    UNIT,
+    Told,
+    first,
+    history,
+)
 from ansible_collections.airworthy.stack.plugins.module_utils.control import (
     Check,
     Control,
@@ -84,6 +90,7 @@ from ansible_collections.airworthy.stack.plugins.module_utils.control import (
     not_run,
     run_probes,
 )
+from ansible_collections.airworthy.stack.plugins.module_utils.waiting import wait_for
 
 REMEDIATION = "docs/monitoring.md, 'Fire drill', says how to bring about a single fault and to follow its alert"
 Fire = Mapping[str, Any]
@@ -154,7 +161,7 @@ def main() -> None:
             return not_run("mon.alerts", "deep", "In check mode nothing is set on fire.")
         if since is None:
             return error("mon.alerts", "deep", "The drill did not begin.", remediation=REMEDIATION)
-        wait_for(lambda: is_over(fires, told()), module.params["timeout"])
+        wait_for(lambda: is_over(fires, told()), module.params["timeout"], pause=PAUSE)
         return judge(fires, since, told())
 
     module.exit_json(changed=False, controls=run_probes("deep", {"mon.alerts": probe}))

@@ -17,32 +17,8 @@ description:
   - Waits until Prometheus has scraped each host after the load, for two intervals at most.
   - What no data shows is not proved - a host that was not scraped, a load too short for two scrapes, or one that most
     requests did not survive.
-extends_documentation_fragment: [airworthy.stack.attributes.reads_only]
+extends_documentation_fragment: [airworthy.stack.prometheus, airworthy.stack.attributes.reads_only]
 options:
-  hostname:
-    description: The name for which Prometheus' certificate must be valid.
-    type: str
-    required: true
-  address:
-    description: Where it is reached.
-    type: str
-    default: 127.0.0.1
-  prometheus_port:
-    description: The port of Prometheus.
-    type: int
-    default: 9090
-  ca_file:
-    description: The CA that issued the certificate, on the server.
-    type: path
-    required: true
-  user:
-    description: The user who may ask.
-    type: str
-    required: true
-  password:
-    description: The password of O(user).
-    type: str
-    required: true
   targets:
     description: The labels of each target that the inventory has; of those, the instances of job C(node) are judged.
     type: list
@@ -82,14 +58,6 @@ options:
     description: The use of processors and of memory must be less.
     type: float
     default: 80
-  interval:
-    description: Seconds between two scrapes.
-    type: int
-    default: 15
-  timeout:
-    description: Seconds to wait for an answer.
-    type: int
-    default: 10
 """
 
 EXAMPLES = r"""
@@ -128,8 +96,8 @@ from ansible_collections.airworthy.stack.plugins.module_utils.control import (
     not_run,
     run_probes,
 )
-from ansible_collections.airworthy.stack.plugins.module_utils.prometheus import Api, Silent
-from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Target
+from ansible_collections.airworthy.stack.plugins.module_utils.prometheus import API_SPEC, Api, Silent
+from ansible_collections.airworthy.stack.plugins.module_utils.waiting import wait_for
 
 CONTROL = "perf.headroom"
 REMEDIATION = (
@@ -206,12 +174,12 @@ def wait_for_scrapes(
     prometheus: Api, hosts: Sequence[str], ended: float, seconds: float, sleep: Callable[[float], None]
 ) -> None:
     """Until each host was scraped after the load; then nothing of it is still on its way. Not longer than that."""
-    limit = time.monotonic() + seconds
-    while time.monotonic() < limit:
-        scraped = by_host(prometheus, SCRAPED_AT)
-        if all(scraped.get(host, 0) >= ended for host in hosts):
-            return
-        sleep(1)
+
+    def scraped() -> bool:
+        at = by_host(prometheus, SCRAPED_AT)
+        return all(at.get(host, 0) >= ended for host in hosts)
+
+    wait_for(scraped, seconds, pause=1, sleep=sleep)
 
 
 def observe(prometheus: Api, span: Span) -> Use:
@@ -266,9 +234,7 @@ def audit(params: Mapping[str, Any], now: float, sleep: Callable[[float], None] 
     if not ran:
         return judged(CONTROL, "deep", checks, remediation=REMEDIATION)
     span = Span.of(ran, now)
-    port = params["prometheus_port"]
-    target = Target(params["hostname"], params["address"], port, port, params["ca_file"], params["timeout"])
-    prometheus = Api(target, params["user"], params["password"])
+    prometheus = Api.of(params, params["prometheus_port"])
     hosts = [labels["instance"] for labels in params["targets"] if labels["job"] == "node"]
     try:
         wait_for_scrapes(prometheus, hosts, span.ended, 2 * params["interval"] + params["timeout"], sleep)
@@ -277,7 +243,7 @@ def audit(params: Mapping[str, Any], now: float, sleep: Callable[[float], None] 
     except Silent as silence:
         checks.append(Check("answer", "200", str(silence), False))
     # curl asks for the password, so that it stands in no history
-    command = target.curl(span.path(PROCESSOR), "-u", "admin")
+    command = prometheus.target.curl(span.path(PROCESSOR), "-u", "admin")
     return judged(CONTROL, "deep", checks, command=command, remediation=REMEDIATION)
 
 
@@ -285,12 +251,7 @@ def main() -> None:
     started = time.time()
     module = AnsibleModule(
         argument_spec={
-            "hostname": {"type": "str", "required": True},
-            "address": {"type": "str", "default": "127.0.0.1"},
-            "prometheus_port": {"type": "int", "default": 9090},
-            "ca_file": {"type": "path", "required": True},
-            "user": {"type": "str", "required": True},
-            "password": {"type": "str", "required": True, "no_log": True},
+            **API_SPEC,
             "targets": {"type": "list", "elements": "dict", "required": True},
             "loads": {
                 "type": "list",
@@ -306,8 +267,6 @@ def main() -> None:
                 },
             },
             "maximum_percent": {"type": "float", "default": 80},
-            "interval": {"type": "int", "default": 15},
-            "timeout": {"type": "int", "default": 10},
         },
         supports_check_mode=True,
     )

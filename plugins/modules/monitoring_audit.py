@@ -16,36 +16,12 @@ description:
   - Neither may answer without TLS, without a password or with a wrong one.
   - Where one of the two was started a moment ago, it waits until the first rules are evaluated.
   - Where something was down at its last scrape, it waits for the next one, since it may have been started again.
-extends_documentation_fragment: [airworthy.stack.attributes.reads_only]
+extends_documentation_fragment: [airworthy.stack.prometheus, airworthy.stack.attributes.reads_only]
 options:
-  hostname:
-    description: The name for which the certificate must be valid.
-    type: str
-    required: true
-  address:
-    description: Where both are reached.
-    type: str
-    default: 127.0.0.1
-  prometheus_port:
-    description: The port of Prometheus.
-    type: int
-    default: 9090
   alertmanager_port:
     description: The port of Alertmanager.
     type: int
     default: 9093
-  ca_file:
-    description: The CA that issued the certificate, on the server.
-    type: path
-    required: true
-  user:
-    description: The user who may ask both.
-    type: str
-    required: true
-  password:
-    description: The password of O(user).
-    type: str
-    required: true
   targets:
     description: The labels of each target that the inventory has - C(job), C(instance), and C(path) of a probed page.
     type: list
@@ -61,18 +37,10 @@ options:
     type: list
     elements: str
     required: true
-  interval:
-    description: Seconds between two scrapes.
-    type: int
-    default: 15
   settle:
     description: Seconds after its start in which Prometheus or Alertmanager may have nothing to tell yet.
     type: int
     default: 180
-  timeout:
-    description: Seconds to wait for an answer.
-    type: int
-    default: 10
 """
 
 EXAMPLES = r"""
@@ -111,8 +79,14 @@ from ansible_collections.airworthy.stack.plugins.module_utils.control import (
     not_applicable,
     run_probes,
 )
-from ansible_collections.airworthy.stack.plugins.module_utils.prometheus import Api, Sample, Silent, moment
-from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Strangers, Target, ask_as_strangers
+from ansible_collections.airworthy.stack.plugins.module_utils.prometheus import (
+    API_SPEC,
+    Api,
+    Sample,
+    Silent,
+    moment,
+)
+from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Strangers, ask_as_strangers
 
 REMEDIATION = "ansible-playbook site.yml --tags monitoring"
 
@@ -309,13 +283,8 @@ class Audit:
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         self.params = params
-        self.prometheus = self._api(params["prometheus_port"])
-        self.alertmanager = self._api(params["alertmanager_port"])
-
-    def _api(self, port: int) -> Api:
-        params = self.params
-        target = Target(params["hostname"], params["address"], port, port, params["ca_file"], params["timeout"])
-        return Api(target, params["user"], params["password"])
+        self.prometheus = Api.of(params, params["prometheus_port"])
+        self.alertmanager = Api.of(params, params["alertmanager_port"])
 
     def strangers(self, service: str, api: Api, path: str) -> list[Check]:
         return judge_strangers(service, ask_as_strangers(api.target, path, api.user, api.password))
@@ -398,19 +367,12 @@ def examine(params: Mapping[str, Any], sleep: Callable[[float], None] = time.sle
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "hostname": {"type": "str", "required": True},
-            "address": {"type": "str", "default": "127.0.0.1"},
-            "prometheus_port": {"type": "int", "default": 9090},
+            **API_SPEC,
             "alertmanager_port": {"type": "int", "default": 9093},
-            "ca_file": {"type": "path", "required": True},
-            "user": {"type": "str", "required": True},
-            "password": {"type": "str", "required": True, "no_log": True},
             "targets": {"type": "list", "elements": "dict", "required": True},
             "alerts": {"type": "list", "elements": "str", "required": True},
             "receivers": {"type": "list", "elements": "str", "required": True},
-            "interval": {"type": "int", "default": 15},
             "settle": {"type": "int", "default": 180},
-            "timeout": {"type": "int", "default": 10},
         },
         supports_check_mode=True,
     )

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-from ansible_collections.airworthy.stack.plugins.module_utils import alert_history
-from ansible_collections.airworthy.stack.plugins.module_utils.alert_history import Told, first, history, read, wait_for
+from ansible_collections.airworthy.stack.plugins.module_utils.alert_history import Told, first, history, read
 
 
 def entry(at: int, message: Any) -> str:
@@ -55,14 +53,3 @@ def test_the_first_word_of_the_right_alert_counts() -> None:
     over = first(told, "DiskSpaceLow", "db1", "resolved", after=begun.at)
     assert over and over.at == 5
     assert first(told, "MemoryHigh", "db1", "firing") is None
-
-
-@pytest.mark.parametrize(("true_at", "said", "slept"), [(0, True, 0), (3, True, 3), (99, False, 5)])
-def test_it_waits_until_it_is_true_or_the_time_is_over(
-    monkeypatch: pytest.MonkeyPatch, true_at: int, said: bool, slept: int
-) -> None:
-    now = [0.0]
-    monkeypatch.setattr(alert_history.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(alert_history.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
-    assert wait_for(lambda: now[0] >= true_at * alert_history.PAUSE, 10) is said
-    assert now[0] == slept * alert_history.PAUSE

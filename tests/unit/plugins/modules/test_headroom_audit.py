@@ -7,19 +7,15 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from ansible_collections.airworthy.stack.plugins.module_utils.control import Check
-from ansible_collections.airworthy.stack.plugins.module_utils.web_client import basic_auth
 from ansible_collections.airworthy.stack.plugins.modules import headroom_audit as audit
 from ansible_collections.airworthy.stack.plugins.modules.headroom_audit import Load, Span, Use
-from tls_server import Page, answering, make_certificate, server_context, serving
+from prometheus_server import prometheus
 
-HOST = "mon1"
 NOW = 1_800_000_000.0
 INTERVAL = 15
 LOAD = Load("web1", examined=True, asked=2000, answered=2000, began_ago=100, ended_ago=40)
@@ -104,22 +100,11 @@ def knowing(scraped_at: float = NOW, **use: Mapping[str, float]) -> Callable[[st
 
 
 @contextmanager
-def prometheus(directory: Path, say: Callable[[str, str], Any], **changed: Any) -> Iterator[dict[str, Any]]:
-    def answer(request: BaseHTTPRequestHandler) -> Page:
-        if request.headers["Authorization"] != basic_auth("airworthy", "secret")["Authorization"]:
-            return Page(401)
-        asked = parse_qs(urlsplit(request.path).query)
-        return Page(200, body=json.dumps({"data": say(asked["query"][0], asked.get("time", [""])[0])}).encode())
-
-    certificate = make_certificate(directory, name=HOST)
-    with serving(answering(answer), server_context(certificate, only="")) as port:
+def service(directory: Path, say: Callable[[str, str], Any], **changed: Any) -> Iterator[dict[str, Any]]:
+    """A Prometheus, and the parameters with which to ask it."""
+    with prometheus(directory, lambda _path, asked: {"data": say(asked["query"], asked.get("time", ""))}) as params:
         yield {
-            "hostname": HOST,
-            "address": "127.0.0.1",
-            "prometheus_port": port,
-            "ca_file": str(certificate.ca),
-            "user": "airworthy",
-            "password": "secret",
+            **params,
             "targets": [
                 {"job": "node", "instance": "web1"},
                 {"job": "nginx", "instance": "web1"},
@@ -128,7 +113,6 @@ def prometheus(directory: Path, say: Callable[[str, str], Any], **changed: Any) 
             "loads": [vars(LOAD)],
             "maximum_percent": 80.0,
             "interval": INTERVAL,
-            "timeout": 5,
             **changed,
         }
 
@@ -138,7 +122,7 @@ def never(seconds: float) -> None:
 
 
 def test_hosts_with_headroom_pass(tmp_path: Path) -> None:
-    with prometheus(tmp_path, knowing()) as params:
+    with service(tmp_path, knowing()) as params:
         control = audit.audit(params, NOW, sleep=never)
     assert (control.id, control.level, control.status) == ("perf.headroom", "deep", "pass")
     assert len(control.checks) == 7
@@ -147,7 +131,7 @@ def test_hosts_with_headroom_pass(tmp_path: Path) -> None:
 
 
 def test_one_host_without_headroom_fails(tmp_path: Path) -> None:
-    with prometheus(tmp_path, knowing(processor={"web1": 0.41, "mon1": 0.99})) as params:
+    with service(tmp_path, knowing(processor={"web1": 0.41, "mon1": 0.99})) as params:
         control = audit.audit(params, NOW, sleep=never)
     assert control.status == "fail"
     assert control.observed == "1 of 7 not as expected: processors of mon1: 99.0 % on average of 60 s"
@@ -155,7 +139,7 @@ def test_one_host_without_headroom_fails(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("changed", [{"password": "another"}, {"hostname": "mon2"}, {"prometheus_port": 1}])
 def test_a_prometheus_that_does_not_answer_fails(tmp_path: Path, changed: dict[str, Any]) -> None:
-    with prometheus(tmp_path, knowing(), **changed) as params:
+    with service(tmp_path, knowing(), **changed) as params:
         control = audit.audit(params, NOW, sleep=never)
     assert (control.status, failing(list(control.checks))) == ("fail", ["answer"])
 
@@ -166,13 +150,13 @@ def test_it_waits_for_what_is_on_its_way(tmp_path: Path) -> None:
     def say(query: str, moment: str) -> dict[str, Any]:
         return knowing(scraped_at=NOW - 40 if slept else NOW - 41)(query, moment)
 
-    with prometheus(tmp_path, say) as params:
+    with service(tmp_path, say) as params:
         assert audit.audit(params, NOW, sleep=slept.append).status == "pass"
     assert len(slept) == 1
 
 
 def test_it_does_not_wait_for_ever(tmp_path: Path) -> None:
-    with prometheus(tmp_path, knowing(scraped_at=0, scrapes={}), interval=1, timeout=1) as params:
+    with service(tmp_path, knowing(scraped_at=0, scrapes={}), interval=1, timeout=1) as params:
         control = audit.audit(params, NOW)
     assert failing(list(control.checks)) == ["scrapes of web1 under load", "scrapes of mon1 under load"]
 
@@ -185,7 +169,7 @@ def test_without_a_load_prometheus_is_not_asked() -> None:
 
 def test_one_edge_of_two_without_a_load_fails(tmp_path: Path) -> None:
     idle = {"host": "web2", "examined": True, "asked": 0, "answered": 0, "began_ago": 0.0, "ended_ago": 0.0}
-    with prometheus(tmp_path, knowing(), loads=[vars(LOAD), idle]) as params:
+    with service(tmp_path, knowing(), loads=[vars(LOAD), idle]) as params:
         assert failing(list(audit.audit(params, NOW, sleep=never).checks)) == ["load on web2"]
 
 

@@ -10,19 +10,16 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from ansible_collections.airworthy.stack.plugins.module_utils.control import Check
 from ansible_collections.airworthy.stack.plugins.module_utils.prometheus import Sample, moment
-from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Answer, basic_auth
+from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Answer
 from ansible_collections.airworthy.stack.plugins.modules import monitoring_audit as audit
-from tls_server import Page, answering, make_certificate, server_context, serving
+from prometheus_server import HOST, prometheus
 
-HOST = "mon1"
 NOW = 1_800_000_000.0
 INTERVAL = 15
 NODE = {"job": "node", "instance": "web1"}
@@ -215,30 +212,15 @@ def answers(receivers: list[str], started: float) -> Callable[[str, str], Any]:
 @contextmanager
 def services(directory: Path, say: Callable[[str, str], Any], **changed: Any) -> Iterator[dict[str, Any]]:
     """One server that is both, and the parameters with which to examine it."""
-
-    def answer(request: BaseHTTPRequestHandler) -> Page:
-        if request.headers["Authorization"] != basic_auth("airworthy", "secret")["Authorization"]:
-            return Page(401)
-        parts = urlsplit(request.path)
-        found = say(parts.path, parse_qs(parts.query).get("query", [""])[0])
-        return Page(200, body=json.dumps(found).encode())
-
-    certificate = make_certificate(directory, name=HOST)
-    with serving(answering(answer), server_context(certificate, only="")) as port:
+    with prometheus(directory, lambda path, asked: say(path, asked.get("query", ""))) as params:
         yield {
-            "hostname": HOST,
-            "address": "127.0.0.1",
-            "prometheus_port": port,
-            "alertmanager_port": port,
-            "ca_file": str(certificate.ca),
-            "user": "airworthy",
-            "password": "secret",
+            **params,
+            "alertmanager_port": params["prometheus_port"],
             "targets": EXPECTED,
             "alerts": ["MemoryHigh", "Watchdog"],
             "receivers": ["email_1"],
             "interval": INTERVAL,
             "settle": 120,
-            "timeout": 5,
             **changed,
         }
 
