@@ -53,8 +53,8 @@ sanity: .venv/.done ## ansible-test sanity
 
 molecule: .venv/.done ## every role and the site, on Debian 12 and 13
 	prepare
-	molecule test --destroy never $(addprefix --scenario-name ,$(filter-out $(SIDE_BY_SIDE),$(SCENARIOS))) || { molecule destroy >/dev/null 2>&1; exit 1; }
-	molecule -v test --workers 2 $(addprefix --scenario-name ,$(SIDE_BY_SIDE))
+	molecule/run --destroy never $(addprefix --scenario-name ,$(filter-out $(SIDE_BY_SIDE),$(SCENARIOS)))
+	molecule/run --workers 2 $(addprefix --scenario-name ,$(SIDE_BY_SIDE))
 
 judges: .venv/.done ## what testssl.sh, MDN's HTTP Observatory and gixy say of the demo
 	prepare

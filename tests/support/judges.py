@@ -5,6 +5,7 @@ The first two look from outside, from a container that has them; gixy reads what
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 from dataclasses import dataclass
@@ -51,10 +52,12 @@ class Verdict:
 
 
 def prepare() -> None:
-    """Build the container's image, which takes a second when it is there."""
-    subprocess.run([LAB / "debian-image", "trixie"], check=True)
+    """Build the container's image, once for all who ask at the same time; it takes a second when it is there."""
     build = ["build", "--quiet", "--network", "host", "--tag", IMAGE, ROOT / "tests/judges"]
-    subprocess.run([LAB / "podman", *build], check=True, stdout=subprocess.DEVNULL)
+    with (ROOT / "tests/judges/Containerfile").open() as recipe:
+        fcntl.flock(recipe, fcntl.LOCK_EX)
+        subprocess.run([LAB / "debian-image", "trixie"], check=True)
+        subprocess.run([LAB / "podman", *build], check=True, stdout=subprocess.DEVNULL)
 
 
 def testssl(edge: Edge, *only: str) -> Verdict:
