@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -19,3 +21,14 @@ def load_program(path: str) -> ModuleType:
     sys.modules[spec.name] = module  # dataclasses look there
     spec.loader.exec_module(module)
     return module
+
+
+@contextmanager
+def program_directory(path: str) -> Iterator[None]:
+    """Modules of that directory beneath roles/ import each other by name, as Python lets a directory that is run."""
+    directory = str(ROLES / path)
+    sys.path.insert(0, directory)
+    try:
+        yield
+    finally:
+        sys.path.remove(directory)
