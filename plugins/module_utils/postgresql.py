@@ -89,7 +89,7 @@ def session(
     except psycopg2.OperationalError as error:
         raise PostgresUnavailable(
             f"what listens on {socket_path(port)} does not let {user} into {database} by peer authentication: "
-            f"{str(error).strip()}. Look at its log in /var/log/postgresql"
+            f"{str(error).strip()}. Look at its log (journalctl -u postgresql@*; /var/log/postgresql has what it said before it knew of the journal)"
         ) from error
     try:
         if autocommit:

@@ -38,4 +38,4 @@ def test_what_is_slow_is_in_the_log(host: Host) -> None:
     limit = int(sql(host, "SELECT setting FROM pg_settings WHERE name = 'log_min_duration_statement'"))
     assert 0 < limit <= 10_000
     sql(host, f"SELECT pg_sleep({limit / 1000 + 0.1})")
-    assert "pg_sleep" in host.check_output("cat /var/log/postgresql/postgresql-*-main.log")
+    assert "pg_sleep" in host.check_output("journalctl --sync; journalctl -t postgresql -o cat --since -1min")

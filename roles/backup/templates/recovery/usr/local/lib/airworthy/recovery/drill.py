@@ -136,7 +136,7 @@ class Drill:
                 why = f"the last one that failed is {failed}" if failed else "none failed"
                 raise Failed(
                     f"segment {segment} was not archived within {self.settings.drill.archive_wait_seconds} s ({why}); "
-                    "look into /var/log/postgresql and /var/log/pgbackrest"
+                    "look into journalctl -t postgresql and /var/log/pgbackrest"
                 )
             time.sleep(0.5)
 

@@ -21,7 +21,7 @@ from settings import RESTORES, Settings
 
 RECOVERED = """
 SELECT r, coalesce(pg_last_xact_replay_timestamp()::text, ''), pg_last_wal_replay_lsn() FROM pg_is_in_recovery() AS r"""
-LOGS = Path("/var/log/postgresql")
+JOURNAL = ["journalctl", "--quiet", "--output=cat", "--identifier=postgresql"]
 UNREACHABLE = "recovery ended before configured recovery target was reached"
 
 
@@ -135,9 +135,9 @@ def replace(settings: Settings, options: Options, plan: Plan, record: Record) ->
     with record.step("restore the backup"):
         run(command(settings, options, plan))
     with record.step("recover"):
-        offset = log_size(settings)
+        begun = time.time()
         systemctl("start", settings.unit, check=False)
-        record.data.update(recovered(settings, offset))
+        record.data.update(recovered(settings, begun))
 
 
 def command(settings: Settings, options: Options, plan: Plan) -> list[str]:
@@ -156,12 +156,12 @@ def command(settings: Settings, options: Options, plan: Plan) -> list[str]:
     return repositories.pgbackrest(settings, options.repository, *words, "restore")
 
 
-def recovered(settings: Settings, offset: int) -> dict[str, Any]:
+def recovered(settings: Settings, begun: float) -> dict[str, Any]:
     """Up to where, once recovery has ended. The target may lie hours of log away."""
     while True:
         state = systemctl("is-active", settings.unit, check=False).strip()
         if state not in ("active", "activating"):
-            raise Failed(why_stopped(settings, offset))
+            raise Failed(why_stopped(settings, begun))
         try:
             with Session(settings.server, "postgres") as session:
                 while True:
@@ -175,18 +175,10 @@ def recovered(settings: Settings, offset: int) -> dict[str, Any]:
             time.sleep(1)  # it does not accept connections yet, or not any more
 
 
-def log_file(settings: Settings) -> Path:
-    return LOGS / f"postgresql-{settings.version}-{settings.cluster}.log"
-
-
-def log_size(settings: Settings) -> int:
-    return log_file(settings).stat().st_size if log_file(settings).exists() else 0
-
-
-def why_stopped(settings: Settings, offset: int) -> str:
-    with log_file(settings).open("rb") as log:
-        log.seek(offset)
-        lines = log.read().decode(errors="replace").splitlines()
+def why_stopped(settings: Settings, begun: float) -> str:
+    """Postgres' own words since that second."""
+    run(["journalctl", "--sync"], privileged=True)
+    lines = run([*JOURNAL, f"--unit={settings.unit}", f"--since=@{int(begun)}"], privileged=True).splitlines()
     fatal = [line.partition("FATAL: ")[2].strip() for line in lines if "FATAL: " in line and "starting up" not in line]
     if UNREACHABLE in " ".join(fatal):
         return (
@@ -195,7 +187,7 @@ def why_stopped(settings: Settings, offset: int) -> str:
             "nothing was committed after it, so that --to newest gives the same; for a name or a transaction, that "
             "the backup ended after it (choose an older one with --backup-set), or that it was never archived"
         )
-    return f"Postgres stopped during recovery: {'; '.join(fatal[-3:]) or f'see {log_file(settings)}'}"
+    return f"Postgres stopped during recovery: {'; '.join(fatal[-3:]) or f'see journalctl -u {settings.unit}'}"
 
 
 def put_back(settings: Settings, record: Mapping[str, Any]) -> str:
