@@ -131,9 +131,9 @@ _DATA = _section(
     ("data.pii", "Personal data stays out of the logs",
      "no address, token or query string in any of them", "edge", "deep", "nginx"),
     ("data.retention", "Old data is removed",
-     "logs, backups and partitions no older than the policy", "backup", "quick", "backup"),
+     "logs, backups and partitions no older than the policy", "backup logs", "quick", "backup"),
     ("data.access_log", "Access to data is recorded",
-     "a read appears in the audit log", "database", "deep", None),
+     "a read appears in the audit log", "database", "deep", "log_shipping"),
 )
 
 _MONITORING = _section(
@@ -152,7 +152,7 @@ _MONITORING = _section(
      "errors, slowness, database, memory and disk watched, and a receiver told", "monitoring", "quick deep",
      "monitoring"),
     ("log.aggregation", "Logs are collected centrally",
-     "a line of every host and service arrives", "logs", "quick deep", None),
+     "a line of every host and service arrives", "*", "quick", "log_shipping"),
     ("log.errors", "Errors can be traced",
      "one request followed through edge, application and database logs", "logs", "quick", None),
 )
