@@ -89,7 +89,8 @@ def session(
     except psycopg2.OperationalError as error:
         raise PostgresUnavailable(
             f"what listens on {socket_path(port)} does not let {user} into {database} by peer authentication: "
-            f"{str(error).strip()}. Look at its log (journalctl -u postgresql@*; /var/log/postgresql has what it said before it knew of the journal)"
+            f"{str(error).strip()}. "
+            "Look at its log (journalctl -t postgresql; what it says at its start is in /var/log/postgresql)"
         ) from error
     try:
         if autocommit:

@@ -11,8 +11,8 @@ short_description: Examines on the collector whether what a host has logged arri
 version_added: "0.1.0"
 author: the airworthy.stack maintainers (@airworthy)
 description:
-  - Proves the control C(log.aggregation), at level V(quick), and with PostgreSQL C(data.access_log), at level V(deep). It
-    runs on the collector (C(delegate_to)), after M(airworthy.stack.log_probe) ran on the host.
+  - Proves the control C(log.aggregation), at level V(quick), and with PostgreSQL C(data.access_log), at level V(deep).
+    It runs on the collector (C(delegate_to)), after M(airworthy.stack.log_probe) ran on the host.
 extends_documentation_fragment: [airworthy.stack.attributes.reads_only]
 options:
   host:
@@ -151,18 +151,18 @@ def judge_delivery(
         records = arrived[each["program"]]
         seen = delay(records[0]) if records else "did not arrive"
         checks.append(Check(f"a line of {each['service']}", f"arrives within {timeout} s", seen, bool(records)))
-    checks.append(
-        Check("an e-mail address beside each", "in no line", f"in {', '.join(leaking)}" if leaking else "in none", not leaking)
-    )
+    seen = f"in {', '.join(leaking)}" if leaking else "in none"
+    checks.append(Check("an e-mail address beside each", "in no line", seen, not leaking))
     for who, answer in sorted(knocked.items()):
-        checks.append(Check(f"somebody with {who}", "refused", f"answered {answer!r}" if answer else "refused", not answer))
+        seen = f"answered {answer!r}" if answer else "refused"
+        checks.append(Check(f"somebody with {who}", "refused", seen, not answer))
     return checks
 
 
 def judge_access(table: str, records: Sequence[Record], leaking: Sequence[str]) -> list[Check]:
     """Who has read it, and not what."""
-    reads = [record.get("fields", {}) for record in records]
-    reads = [fields for fields in reads if fields.get("class") == "READ" and str(fields.get("object", "")).endswith(table)]
+    said = [record.get("fields", {}) for record in records]
+    reads = [fields for fields in said if fields.get("class") == "READ" and fields.get("object", "").endswith(table)]
     seen = f"{reads[0].get('user')} with {reads[0].get('command')}" if reads else "nobody"
     return [
         Check("who has read a table", "postgres with SELECT", seen, seen == "postgres with SELECT"),

@@ -13,8 +13,8 @@ author: the airworthy.stack maintainers (@airworthy)
 description:
   - Writes a line into the journal, asks the edge for a page that does not exist, and reads from a temporary table, each
     with a name that is nowhere else. Beside each stands an e-mail address that must not leave the host.
-  - Then it knocks at the collector as those would who may not send logs - without a certificate, and with one that another
-    CA has issued.
+  - Then it knocks at the collector as those would who may not send logs - without a certificate, and with one that
+    another CA has issued.
   - M(airworthy.stack.log_delivery_audit) examines on the collector what has arrived of this.
 options:
   collector:
@@ -126,7 +126,8 @@ def log(module: AnsibleModule, name: str, secret: str) -> Iterator[Sent]:
         ask(Target(module.params["domain"], "127.0.0.1"), f"/{name}?email={email}", secure=False)
         yield Sent("nginx", "nginx-access", f"/{name}")
     if module.params["database"]:
-        with session(module.params["database"], module.params["database_port"]) as connection, connection.cursor() as cursor:
+        database, port = module.params["database"], module.params["database_port"]
+        with session(database, port) as connection, connection.cursor() as cursor:
             cursor.execute(f"DO $$ BEGIN RAISE LOG '{name} of {email}'; END $$")
             cursor.execute(f"CREATE TEMPORARY TABLE {table_of(name)} (email text) ON COMMIT DROP")
             cursor.execute(f"SELECT FROM {table_of(name)} WHERE email = '{email}'")

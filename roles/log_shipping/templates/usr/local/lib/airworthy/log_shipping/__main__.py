@@ -5,8 +5,9 @@
 
 SETTINGS is a file, SOURCES the directory of what each role has logged, STATE the directory of what is kept.
 
-The journal and the log files are the queue. The position in each is kept on disk, and moves on only when the collector has
-acknowledged what stands before it. Whatever is killed, nothing is lost; the last lines may arrive twice, with the same id.
+The journal and the log files are the queue. The position in each is kept on disk, and moves on only when the collector
+has acknowledged what stands before it. Whatever is killed, nothing is lost; the last lines may arrive twice, with the
+same id.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import signal
 import ssl
 import sys
+from functools import partial
 from pathlib import Path
 
 from files import Files
@@ -34,7 +36,8 @@ def main() -> None:
     positions = Positions(state / "positions.json")
     masker = Masker.of(settings["masking_rules"])
 
-    shipper = Shipper(settings["host"], lambda: Connection(collector, context), masker, positions, state / "figures.prom")
+    connect = partial(Connection, collector, context)
+    shipper = Shipper(settings["host"], connect, masker, positions, state / "figures.prom")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: shipper.stop())
     dropped = shipper.figures.dropped

@@ -18,6 +18,7 @@ class Figures:
     lines: Counter[tuple[str, str]] = field(default_factory=Counter)  # by program and level
     masked: Mapping[str, int] = field(default_factory=Counter)  # replacements by rule
     dropped: Counter[str] = field(default_factory=Counter)  # lines by reason
+    unreadable: int = 0  # sources
     failures: int = 0  # of the connection
     delay: float = 0  # seconds since the oldest line was logged that is not acknowledged
     delivered: float = 0  # seconds since the epoch, of the last acknowledgement
@@ -36,9 +37,11 @@ def written(figures: Figures) -> str:
     tell("masked_total", "counter", "Personal data that were masked.", masked)
     dropped = {labels(reason=reason): value for reason, value in figures.dropped.items()}
     tell("dropped_total", "counter", "Lines that were gone before they could be read.", dropped)
+    tell("unreadable_sources", "gauge", "Sources that cannot be read.", {"": figures.unreadable})
     tell("failures_total", "counter", "Connections to the collector that failed.", {"": figures.failures})
     tell("delay_seconds", "gauge", "Age of the oldest line that is not acknowledged.", {"": round(figures.delay, 3)})
-    tell("delivered_timestamp_seconds", "gauge", "When the collector last acknowledged a line.", {"": figures.delivered})
+    delivered = {"": figures.delivered}
+    tell("delivered_timestamp_seconds", "gauge", "When the collector last acknowledged a line.", delivered)
     return "\n".join(lines) + "\n"
 
 

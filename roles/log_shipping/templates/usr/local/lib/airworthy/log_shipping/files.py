@@ -11,12 +11,13 @@ import gzip
 import hashlib
 import os
 import re
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import records
 
@@ -37,6 +38,7 @@ class Files:
         self._identity = str(position["identity"]) if position else ""
         self._offset = int(position["offset"]) if position else 0
         self._dropped = dropped
+        self.problem = ""
         self._file: IO[bytes] | None = None
 
     @staticmethod
@@ -44,11 +46,24 @@ class Files:
         return f"{settings['program']} {settings['path']}"
 
     def read(self, limit: int) -> list[records.Line]:
-        if self._file is None and not self._find():
+        """None of what cannot be read; the other sources go on."""
+        try:
+            lines = self._read(limit)
+        except OSError as error:
+            if str(error) != self.problem:
+                print(f"<3>{self.name} cannot be read: {error}", file=sys.stderr, flush=True)
+            self.problem = str(error)
             return []
-        lines = list(self._lines(limit))
+        self.problem = ""
+        return lines
+
+    def _read(self, limit: int) -> list[records.Line]:
+        file = self._file = self._file or self._find()
+        if file is None:
+            return []
+        lines = list(self._lines(file, limit))
         if not lines:
-            self._look_for_another()
+            self._look_for_another(file)
         return lines
 
     def close(self) -> None:
@@ -56,73 +71,70 @@ class Files:
             self._file.close()
             self._file = None
 
-    def _find(self) -> bool:
-        """At first the youngest file, later the one that was being read. If that is gone, the oldest of what is left."""
+    def _find(self) -> IO[bytes] | None:
+        """At first the youngest file, later the one that was being read; without that, the oldest of what is left."""
         named = {first_line(path): path for path in self._paths()}
         named.pop("", None)
         if not named:
-            return False
+            return None
         if self._identity not in named:
             self._dropped["file gone"] += bool(self._identity)
             self._identity, self._offset = next(iter(named)) if self._identity else list(named)[-1], 0
-        self._file = opened(named[self._identity])
-        self._file.seek(self._offset)
-        return True
+        return opened(named[self._identity])
 
-    def _paths(self) -> list[str]:
-        """From the oldest to the youngest, which is the one that is written to."""
+    def _paths(self) -> dict[str, int]:
+        """When each was written to, from the oldest to the youngest."""
         found = {}
         for path in {*glob.glob(self._path), *glob.glob(f"{self._path}.*")}:
             with suppress(FileNotFoundError):  # it has got another name meanwhile
                 found[path] = os.stat(path).st_mtime_ns
-        return sorted(found, key=found.__getitem__)
+        return dict(sorted(found.items(), key=lambda each: each[1]))
 
-    def _look_for_another(self) -> None:
+    def _look_for_another(self, file: IO[bytes]) -> None:
         """At the end of a file, which may go on, have been emptied, or have a successor."""
-        assert self._file
-        own = os.fstat(self._file.fileno())
-        if not isinstance(self._file, gzip.GzipFile) and own.st_size < self._offset:
+        own = os.fstat(file.fileno())
+        if not isinstance(file, gzip.GzipFile) and own.st_size < self._offset:
             return self.close()  # emptied; its lines may be in a copy, and are looked for there
         if time.time() - own.st_mtime < SETTLED:
             return None
-        for path in self._paths():
-            with suppress(FileNotFoundError):
-                is_younger = os.stat(path).st_mtime_ns > own.st_mtime_ns
-                if is_younger and (identity := first_line(path)) not in {"", self._identity}:
-                    self.close()
-                    self._identity, self._offset = identity, 0
-                    return None
+        for path, modified in self._paths().items():
+            if modified > own.st_mtime_ns and (identity := first_line(path)) not in {"", self._identity}:
+                self.close()
+                self._identity, self._offset = identity, 0
+                return None
         return None
 
-    def _lines(self, limit: int) -> Iterator[records.Line]:
-        for message in self._messages(limit):
+    def _lines(self, file: IO[bytes], limit: int) -> Iterator[records.Line]:
+        for message in self._messages(file, limit):
             identity = f"{self._identity}-{self._offset:x}"
             self._offset += len(message)
             described = record(message, self._begins, program=self._program, id=identity)
             yield records.Line(described, {"identity": self._identity, "offset": self._offset})
 
-    def _messages(self, limit: int) -> list[bytes]:
-        """Complete ones. Where several lines make one, it is complete when the next has begun, or none came for a while."""
-        assert self._file
-        self._file.seek(self._offset)
-        lines = list(complete_lines(self._file, limit))
+    def _messages(self, file: IO[bytes], limit: int) -> list[bytes]:
+        """Complete ones. One of several lines is complete when the next has begun, or none came for a while."""
+        file.seek(self._offset)
+        lines = list(complete_lines(file, limit))
         if self._begins is None:
             return lines
         messages = together(lines, self._begins)
-        is_quiet = time.time() - os.fstat(self._file.fileno()).st_mtime > TOGETHER
+        is_quiet = time.time() - os.fstat(file.fileno()).st_mtime > TOGETHER
         if len(lines) == limit:
             return messages[:-1] or messages
         return messages if is_quiet else messages[:-1]
 
 
 def opened(path: str) -> IO[bytes]:
-    return gzip.open(path) if path.endswith(".gz") else open(path, "rb")
+    return cast("IO[bytes]", gzip.open(path)) if path.endswith(".gz") else open(path, "rb")
 
 
 def first_line(path: str) -> str:
-    """Its digest, or "" before it is complete."""
-    with opened(path) as file:
-        line = file.readline(FIRST_LINE)
+    """Its digest, or "" before it is complete, and of a file that got another name meanwhile or is being compressed."""
+    try:
+        with opened(path) as file:
+            line = file.readline(FIRST_LINE)
+    except (FileNotFoundError, EOFError, gzip.BadGzipFile):
+        return ""
     return hashlib.sha256(line).hexdigest()[:16] if line.endswith(b"\n") or len(line) == FIRST_LINE else ""
 
 

@@ -12,7 +12,7 @@ import re
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import records
@@ -33,7 +33,7 @@ class Format(NamedTuple):
 
     identifier: str
     program: str
-    begins: re.Pattern[str] | None
+    begins: re.Pattern[str]
 
 
 class Ended(OSError):
@@ -49,13 +49,14 @@ class Journal:
         self, formats: Sequence[Mapping[str, str]], position: dict[str, Any] | None, dropped: Counter[str]
     ) -> None:
         self._formats = [Format(each["journal"], each["program"], re.compile(each["begins"])) for each in formats]
+        self.problem = ""
         self._cursor = str(position["cursor"]) if position else ""
         self._dropped = dropped
         self._entries: queue.Queue[bytes | None] = queue.Queue(READ_AHEAD)
         # Not --after-cursor, which skips an entry when that of the cursor is gone.
         after = [f"--cursor={self._cursor}"] if self._cursor else []
         self._process = subprocess.Popen([*JOURNALCTL, *after], stdout=subprocess.PIPE)
-        threading.Thread(target=self._read_ahead, daemon=True).start()
+        threading.Thread(target=self._read_ahead, args=[self._process.stdout], daemon=True).start()
 
     def read(self, limit: int) -> list[records.Line]:
         lines: list[records.Line] = []
@@ -71,9 +72,8 @@ class Journal:
         self._process.kill()
         self._process.wait()
 
-    def _read_ahead(self) -> None:
-        assert self._process.stdout
-        for entry in self._process.stdout:
+    def _read_ahead(self, output: Iterable[bytes]) -> None:
+        for entry in output:
             self._entries.put(entry)
         self._entries.put(None)
 
@@ -99,15 +99,15 @@ def hole(before: str, cursor: str) -> int:
 def record(entry: Mapping[str, Any], formats: Sequence[Format]) -> dict[str, Any]:
     said = text(entry.get("MESSAGE", ""))
     name = text(entry.get("SYSLOG_IDENTIFIER") or entry.get("_COMM") or "unknown")
-    fitting = (each for each in formats if each.identifier == name and each.begins.match(said))
-    form = next(fitting, Format(name, program(name), None))
+    form = next((each for each in formats if each.identifier == name and each.begins.match(said)), None)
     known = {
         "time": records.utc(int(entry["__REALTIME_TIMESTAMP"]) / 1e6),
-        "program": form.program,
+        "program": form.program if form else program(name),
         "id": identity(entry["__CURSOR"]),
         **{name: text(entry[field]) for field, name in KEPT.items() if field in entry},
     }
-    described = records.described(said, form.begins, records.level_of(text(entry.get("PRIORITY", "6")), "info"), **known)
+    level = records.level_of(text(entry.get("PRIORITY", "6")), "info")
+    described = records.described(said, form.begins if form else None, level, **known)
     extra = {name: text(value) for name, value in entry.items() if not name.startswith("_") and name not in NOT_KEPT}
     if extra:
         described["journal"] = {name.lower(): records.shortened(value) for name, value in extra.items()}

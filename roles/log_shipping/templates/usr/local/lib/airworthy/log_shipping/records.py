@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 LEVELS = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")  # RFC 5424, 6.2.1, by severity
@@ -36,7 +36,7 @@ class Line(NamedTuple):
 
 def utc(seconds: float) -> str:
     """The time as RFC 3339 has it."""
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def structured(text: str) -> dict[str, Any]:
@@ -66,7 +66,8 @@ def described(text: str, begins: re.Pattern[str] | None, level: str = "info", **
     message = _first(fields, MESSAGES) if inner else text
     said = message if isinstance(message, str) else " ".join(str(fields[name]) for name in INSTEAD if name in fields)
     record["message"] = shortened(said)
-    kept = {name: value for name, value in fields.items() if value is not message and name not in groups.keys() & {"level"}}
+    groups.pop("level", None)
+    kept = {name: value for name, value in (groups | inner).items() if value is not message}
     return record | {"fields": kept} if kept else record
 
 

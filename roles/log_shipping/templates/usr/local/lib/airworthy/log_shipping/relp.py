@@ -1,8 +1,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The sending side of RELP, the Reliable Event Logging Protocol, version 0, over TLS.
 
-A frame is "TXNR COMMAND LENGTH DATA LF". The receiver answers each with "TXNR rsp LENGTH DATA LF", whose data begin with
-200 when it has the message in its hands. https://www.rsyslog.com/doc/relp.html
+A frame is "TXNR COMMAND LENGTH DATA LF". The receiver answers each with "TXNR rsp LENGTH DATA LF", whose data begin
+with 200 when it has the message in its hands. https://www.rsyslog.com/doc/relp.html
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Collector(NamedTuple):
 
 
 class Connection:
-    """Open when it is made. After any error it is of no use any more, and what was not acknowledged is to be sent anew."""
+    """Open when it is made. After any error it is of no use, and what was not acknowledged is to be sent anew."""
 
     def __init__(self, collector: Collector, context: ssl.SSLContext) -> None:
         plain = socket.create_connection((collector.address, collector.port), collector.timeout)

@@ -25,8 +25,14 @@ TELL = 15.0  # seconds between two times that Prometheus is told
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds until the next attempt to connect
 
 
+def jittered(seconds: float) -> float:
+    """Not all servers at the same moment."""
+    return seconds * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+
+
 class Source(Protocol):
     name: str
+    problem: str
 
     def read(self, limit: int) -> list[Line]: ...
 
@@ -77,6 +83,7 @@ class Shipper:
             lines = [line for several in found.values() for line in several]
             if lines and self._has_brought(lines):
                 self._positions.keep({name: several[-1].position for name, several in found.items() if several})
+            self.figures.unreadable = sum(bool(source.problem) for source in sources)
             self._tell()
             if not lines:
                 self._stopped.wait(PAUSE)
@@ -89,7 +96,7 @@ class Shipper:
         while not self._is_delivered(texts):
             self.figures.delay = time.time() - oldest
             self._tell()
-            if self._stopped.wait(wait * random.uniform(0.5, 1.5)):
+            if self._stopped.wait(jittered(wait)):
                 return False
             wait = min(2 * wait, LONGEST_WAIT)
         self.figures.lines.update((record["program"], record["level"]) for record in records)
