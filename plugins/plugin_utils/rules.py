@@ -22,6 +22,7 @@ from . import (
     rules_database,
     rules_edge,
     rules_environment,
+    rules_logs,
     rules_monitoring,
     rules_waf,
     shapes,
@@ -178,6 +179,7 @@ def _ports(values: Values) -> Iterator[tuple[str, int]]:
         "backup_port": "",
         "base_ssh_port": "",
         "airworthy_database_port": "database",
+        "airworthy_log_port": "logs",
         "airworthy_pooler_port": "database",
     }
     for name, tier in by_tier.items():
@@ -234,6 +236,7 @@ RULES: tuple[Rule, ...] = (
     *rules_backup.RULES,
     *rules_database.RULES,
     *rules_edge.RULES,
+    *rules_logs.RULES,
     *rules_monitoring.RULES,
     *rules_waf.RULES,
 )
