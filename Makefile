@@ -7,7 +7,7 @@ export PATH
 unexport ANSIBLE_CONFIG ANSIBLE_INVENTORY
 
 # In the order of the site, since the roles' scenarios share their servers.
-SCENARIOS := base tls postgresql pgbouncer app nginx acme exporters monitoring backup site
+SCENARIOS := base tls postgresql pgbouncer app nginx acme exporters monitoring log_collector log_shipping backup site
 # Two that wait more than they work, on different servers.
 SIDE_BY_SIDE := backup site
 

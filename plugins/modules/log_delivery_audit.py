@@ -61,7 +61,7 @@ options:
   timeout:
     description: Seconds within which a line has to arrive.
     type: int
-    default: 30
+    default: 15
 """
 
 EXAMPLES = r"""
@@ -189,7 +189,7 @@ def main() -> None:
             "knocked": {"type": "dict", "required": True},
             "level": {"type": "str", "choices": ["quick", "deep"], "default": "quick"},
             "directory": {"type": "path", "default": "/var/log/airworthy"},
-            "timeout": {"type": "int", "default": 30},
+            "timeout": {"type": "int", "default": 15},
         },
         supports_check_mode=True,
     )

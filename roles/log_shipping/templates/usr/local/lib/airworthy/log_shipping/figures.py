@@ -53,4 +53,5 @@ def labels(**values: str) -> str:
 def write(figures: Figures, path: Path) -> None:
     staged = path.with_suffix(".new")
     staged.write_text(written(figures), encoding="utf-8")
+    staged.chmod(0o644)  # the exporter reads it
     staged.rename(path)

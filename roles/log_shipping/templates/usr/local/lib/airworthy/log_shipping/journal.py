@@ -21,6 +21,7 @@ JOURNALCTL = ["journalctl", "--quiet", "--follow", "--no-tail", "--all", "--outp
 CURSOR = re.compile(r"s=(?P<sequence>[0-9a-f]+);i=(?P<number>[0-9a-f]+);")
 # An entry in which journald says how many lines of a service it did not take.
 SUPPRESSED = "a596d6fe7bfa4994828e72309e95d61e"
+INTERPRETERS = ("python3", "sh", "bash", "node", "perl")
 READ_AHEAD = 4096  # entries
 # The journal's own account of an entry; a record has what its reader needs of it.
 KEPT = {"_SYSTEMD_UNIT": "unit", "_PID": "pid", "_UID": "uid", "_TRANSPORT": "transport"}
@@ -102,7 +103,7 @@ def record(entry: Mapping[str, Any], formats: Sequence[Format]) -> dict[str, Any
     form = next((each for each in formats if each.identifier == name and each.begins.match(said)), None)
     known = {
         "time": records.utc(int(entry["__REALTIME_TIMESTAMP"]) / 1e6),
-        "program": form.program if form else program(name),
+        "program": form.program if form else program(name, text(entry.get("_SYSTEMD_UNIT", ""))),
         "id": identity(entry["__CURSOR"]),
         **{name: text(entry[field]) for field, name in KEPT.items() if field in entry},
     }
@@ -114,8 +115,10 @@ def record(entry: Mapping[str, Any], formats: Sequence[Format]) -> dict[str, Any
     return described
 
 
-def program(name: str) -> str:
-    """Ansible's modules have a name each."""
+def program(name: str, unit: str) -> str:
+    """Ansible's modules have a name each. Where systemd knows only the interpreter, the service is meant."""
+    if name in INTERPRETERS and unit.endswith(".service"):
+        return unit.removesuffix(".service").partition("@")[0]
     return "ansible" if name.startswith("ansible-") else name
 
 
