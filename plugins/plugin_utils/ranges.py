@@ -42,6 +42,7 @@ BY_NAME: dict[str, tuple[float, float]] = {
     "monitoring_certified_within_days": (1, 400),
     "monitoring_drill_max_age_days": (1, 400),
     "monitoring_headroom_percent": (1, 100),
+    "monitoring_log_delay_seconds": (60, 86_400),  # a shipper tells of it every 15 seconds, or when it has tried again
     "monitoring_minimum_requests_per_minute": (0.1, 100000),
     "monitoring_retention_days": (1, 3650),
     "monitoring_retention_mb": (256, inf),

@@ -40,6 +40,16 @@ SOMETIMES = {
     "airworthy_files_backup_success",
     "airworthy_files_backup_check_success",
     "airworthy_files_backup_prune_success",
+    "airworthy_log_shipper_lines_total",  # where logs are brought to a collector
+    "airworthy_log_shipper_masked_total",
+    "airworthy_log_shipper_dropped_total",
+    "airworthy_log_shipper_failures_total",
+    "airworthy_log_shipper_delay_seconds",
+    "airworthy_log_shipper_delivered_timestamp_seconds",
+    "airworthy_log_store_bytes",
+    "airworthy_log_store_files",
+    "airworthy_log_store_oldest_day_timestamp_seconds",
+    "airworthy_log_store_kept_timestamp_seconds",
     "prometheus_remote_storage_samples_failed_total",  # where there is a receiver
     "prometheus_remote_storage_samples_retried_total",
     "airworthy_certificate_passed",  # certify.yml brings it

@@ -19,6 +19,8 @@ DISK = f'{HOST},device="/dev/sda1",fstype="ext4",mountpoint="/"'
 PAGE = 'job="probe_http",instance="web1",path="/"'
 DAY, HOUR = 86400, 3600
 CERTIFIED = "airworthy_certificate_timestamp_seconds"
+SHIPPER = "airworthy_log_shipper"
+SHIPPER_UNIT = {"name": "airworthy-log-shipper.service", "state": "active"}
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def probes(failing: str) -> Input:
     return {f"probe_success{{{PAGE}}}": failing}
 
 
-def one(name: str, value: float, **labels: str) -> Input:
+def one(name: str, value: float, /, **labels: str) -> Input:
     """A series that does not change."""
     more = "".join(f',{label}="{text}"' for label, text in labels.items())
     return {f"{name}{{{HOST}{more}}}": f"{value:.0f}x1500"}
@@ -86,6 +88,20 @@ def clients(active: int, waiting: int = 0) -> Input:
         **one("pgbouncer_pools_client_active_connections", active, **pool),
         **one("pgbouncer_pools_client_waiting_connections", waiting, **pool),
     }
+
+
+def lost(lines: str, since: str = "0x60") -> Input:
+    """Lines, and the shipper's other figures."""
+    return {
+        f'{SHIPPER}_dropped_total{{{HOST},reason="rate limit"}}': lines,
+        f"{SHIPPER}_failures_total{{{HOST}}}": since,
+    }
+
+
+def told(when: str, file: str = SHIPPER) -> Input:
+    """When the shipper has written its figures."""
+    path = f"/var/lib/prometheus/node-exporter/{file}.prom"
+    return {f"node_time_seconds{{{HOST}}}": "0+60x30", f'node_textfile_mtime_seconds{{{HOST},file="{path}"}}': when}
 
 
 # promtool's clock begins at 0, so what is old has to have happened before that.
@@ -158,6 +174,24 @@ CASES = [
     Case("DrillTooOld", old("airworthy_drill_last_timestamp_seconds", 38 * DAY + 60),
          old("airworthy_drill_last_timestamp_seconds", 38 * DAY)),
     Case("DrillTooOld", one("airworthy_drill_last_success", 0), one("airworthy_drill_last_success", 1)),
+    Case("LogShipperBehind", one(f"{SHIPPER}_delay_seconds", 301), one(f"{SHIPPER}_delay_seconds", 300)),
+    Case("LogShipperBehind", {f"{SHIPPER}_delay_seconds{{{HOST}}}": "0x14 301x10"},
+         {f"{SHIPPER}_delay_seconds{{{HOST}}}": "0x15 301x10"}),
+    Case("LogLinesLost", lost("2x10 3x60"), lost("2x60"), minutes=24),
+    Case("LogLinesLost", lost("2x10 3x60"), lost("2x8 3x60"), minutes=24),
+    # The first of their reason. After a quarter of an hour, it is enough.
+    Case("LogLinesLost", lost("_x38 5x20"), lost("_x20 5x60"), minutes=40),
+    # The shipper has begun again; Prometheus has.
+    Case("LogLinesLost", lost("9x9 stale _x20 5x20"), lost("_x30 5x20", since="_x30 0x20"), minutes=35),
+    Case("LogShipperSilent", told("-301+60x30"), told("-300+60x30")),
+    Case("LogShipperSilent", told("540x30"), told("600x30")),
+    Case("LogShipperSilent", told("-301+60x30"), told("-301+60x30", file="airworthy_backup")),
+    Case("LogShipperSilent", one("node_systemd_unit_state", 1, **SHIPPER_UNIT),
+         one("node_systemd_unit_state", 1, **SHIPPER_UNIT) | told("-15+60x30")),
+    Case("LogShipperSilent", one("node_systemd_unit_state", 0, **SHIPPER_UNIT) | told("0x30", file="airworthy_backup"),
+         told("0x30", file="airworthy_backup")),
+    Case("LogStoreNotKept", old("airworthy_log_store_kept_timestamp_seconds", 3 * HOUR + 960),
+         old("airworthy_log_store_kept_timestamp_seconds", 3 * HOUR + 900)),
     Case("NotCertified", one("airworthy_certificate_passed", 0), one("airworthy_certificate_passed", 1)),
     Case("NotCertified", old(CERTIFIED, 8 * DAY + 1200), old(CERTIFIED, 8 * DAY)),
     # The newest level counts.

@@ -63,7 +63,7 @@ def test_a_threshold_is_a_variable_that_exists() -> None:
     text = (TEMPLATES / "rules.d/airworthy_alerts.yml.j2").read_text()
     used = set(re.findall(r"\[\[ (monitoring_\w+) \]\]", text))
     assert used <= set(known)
-    thresholds = re.compile(r"_(percent|ms|days|hours|minutes)$|lag_seconds$")
+    thresholds = re.compile(r"_(percent|ms|days|hours|minutes)$|(lag|delay)_seconds$")
     assert {name for name in known if thresholds.search(name)} - used == {
         "monitoring_headroom_percent",  # of the load test
         "monitoring_retention_days",
