@@ -23,6 +23,7 @@ CURSOR = re.compile(r"s=(?P<sequence>[0-9a-f]+);i=(?P<number>[0-9a-f]+);")
 SUPPRESSED = "a596d6fe7bfa4994828e72309e95d61e"
 INTERPRETERS = ("python3", "sh", "bash", "node", "perl")
 READ_AHEAD = 4096  # entries
+LONGEST_NAME = 64
 # The journal's own account of an entry; a record has what its reader needs of it.
 KEPT = {"_SYSTEMD_UNIT": "unit", "_PID": "pid", "_UID": "uid", "_TRANSPORT": "transport"}
 NOT_KEPT = {"MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER", "SYSLOG_FACILITY", "SYSLOG_PID", "SYSLOG_RAW",
@@ -85,7 +86,8 @@ class Journal:
         self._cursor = cursor
         self._dropped["vacuumed"] += hole(before, cursor)
         if entry.get("MESSAGE_ID") == SUPPRESSED:
-            self._dropped["rate limit"] += int(text(entry.get("N_DROPPED", "0")))
+            told = text(entry.get("N_DROPPED", ""))  # by journald, or by whoever poses as it
+            self._dropped["rate limit"] += int(told) if re.fullmatch("[0-9]{1,9}", told) else 0
         return records.Line(record(entry, self._formats), {"cursor": cursor})
 
 
@@ -116,10 +118,13 @@ def record(entry: Mapping[str, Any], formats: Sequence[Format]) -> dict[str, Any
 
 
 def program(name: str, unit: str) -> str:
-    """Ansible's modules have a name each. Where systemd knows only the interpreter, the service is meant."""
+    """Ansible's modules have a name each. Where systemd knows only the interpreter, the service is meant.
+
+    Who logs chooses the name, of any length.
+    """
     if name in INTERPRETERS and unit.endswith(".service"):
         return unit.removesuffix(".service").partition("@")[0]
-    return "ansible" if name.startswith("ansible-") else name
+    return "ansible" if name.startswith("ansible-") else name[:LONGEST_NAME]
 
 
 def identity(cursor: str) -> str:

@@ -13,6 +13,7 @@ SEVERITIES = {
     **{name: number for number, name in enumerate(LEVELS)},
     **{str(number): number for number in range(len(LEVELS))},
     "panic": 0, "fatal": 2, "critical": 2, "error": 3, "warn": 4, "log": 6, "trace": 7,
+    **{f"debug{number}": 7 for number in range(1, 6)},  # PostgreSQL
     "60": 2, "50": 3, "40": 4, "30": 6, "20": 7, "10": 7,  # pino, bunyan
 }  # fmt: skip
 LONGEST_TEXT = 32768  # characters of a message; what is longer is cut off, and says so
@@ -23,6 +24,8 @@ LEVEL_NAMES = ("level", "error_severity", "severity")
 REQUEST_IDS = ("request_id", "requestId", "reqId")
 # https://google.github.io/sqlcommenter/spec/: a comment of an SQL statement.
 REQUEST_COMMENT = re.compile(r"/\*[^*]*\brequest_id='([\w.-]+)'")
+# What a client may send instead is no id, and would not be masked.
+REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 # Of a record without a message, such as that of a request.
 INSTEAD = ("method", "path", "status")
 
@@ -36,7 +39,7 @@ class Line(NamedTuple):
 
 def utc(seconds: float) -> str:
     """The time as RFC 3339 has it."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def structured(text: str) -> dict[str, Any]:
@@ -44,8 +47,8 @@ def structured(text: str) -> dict[str, Any]:
     if not (text.startswith("{") and text.endswith("}") and len(text) <= LONGEST_TEXT):
         return {}
     try:
-        fields = json.loads(text)
-    except ValueError:
+        fields = json.loads(text, parse_constant=str)  # JSON has no NaN
+    except (ValueError, RecursionError):
         return {}
     return fields if isinstance(fields, dict) else {}
 
@@ -61,13 +64,14 @@ def described(text: str, begins: re.Pattern[str] | None, level: str = "info", **
     inner = structured(text)
     fields = groups | inner
     record = known | {"level": level_of(_first(fields, LEVEL_NAMES), level)}
-    if request_id := _first(fields, REQUEST_IDS) or _commented(text):
-        record["request_id"] = str(request_id)
-    message = _first(fields, MESSAGES) if inner else text
-    said = message if isinstance(message, str) else " ".join(str(fields[name]) for name in INSTEAD if name in fields)
-    record["message"] = shortened(said)
+    request_id = str(_first(fields, REQUEST_IDS) or _commented(text) or "")
+    if REQUEST_ID.fullmatch(request_id):
+        record["request_id"] = request_id
+    instead = " ".join(str(fields[name]) for name in INSTEAD if name in fields) if inner else text
+    said = next((name for name in MESSAGES if isinstance(inner.get(name), str) and inner[name]), "")
+    record["message"] = shortened(inner[said] if said else instead)
     groups.pop("level", None)
-    kept = {name: value for name, value in (groups | inner).items() if value is not message}
+    kept = {name: value for name, value in (groups | inner).items() if name != said}
     return record | {"fields": kept} if kept else record
 
 

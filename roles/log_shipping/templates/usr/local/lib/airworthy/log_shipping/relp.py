@@ -16,6 +16,7 @@ from typing import NamedTuple
 OFFER = b"relp_version=0\nrelp_software=airworthy\ncommands=syslog"
 LAST_NUMBER = 999_999_999
 LONGEST_WORD = 16
+LONGEST_ANSWER = 1 << 16  # bytes
 
 
 class Refused(OSError):
@@ -66,9 +67,11 @@ class Connection:
         number, command, length = self._word(), self._word(), self._word()
         if not (number.isdigit() and length.isdigit() and command in {b"rsp", b"serverclose"}):
             raise Refused(f"the collector says {b' '.join((number, command, length))!r}, which is no RELP")
+        if int(length) > LONGEST_ANSWER:
+            raise Refused(f"the collector announces an answer of {int(length)} bytes")
         if command == b"serverclose":
             raise Refused("the collector ends the connection")
-        return int(number), self._answers.read(int(length) + 1) if int(length) else b""
+        return int(number), self._answers.read(int(length) + 1)[:-1] if int(length) else b""
 
     def _word(self) -> bytes:
         word = b""
