@@ -440,6 +440,22 @@ def test_a_deleted_file_is_read_to_its_end_while_it_is_open(log: Log, source: An
     assert not dropped
 
 
+def test_a_deleted_file_that_cannot_be_read_to_its_end_is_gone(log: Log, source: Any, dropped: Counter[str]) -> None:
+    log.write(*MANY)
+    log.rename_and_compress()
+    packed = Path(f"{log.path}.1.gz")
+    packed.write_bytes(packed.read_bytes()[:50_000])
+    log.touch(packed)
+    reading = source({"identity": "", "offset": 0, "others": {}})
+    assert texts(reading.read(1)) == MANY[:1]
+    packed.unlink()
+    log.write("new")
+    assert reading.read(10_000) == []
+    assert "end-of-stream" in reading.problem
+    assert texts(all_of(reading)) == ["new"]
+    assert (reading.problem, dropped) == ("", {"file gone": 1})
+
+
 def test_a_name_that_is_missing_for_a_moment_is_looked_for_again(
     log: Log, source: Any, dropped: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

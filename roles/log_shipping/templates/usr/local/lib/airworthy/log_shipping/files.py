@@ -98,7 +98,12 @@ class Files:
         """Of a file that has no name any more; None if that is all. Looked for twice, since it may just get another."""
         if self._file:
             is_complete = time.time() - os.fstat(self._file.fileno()).st_mtime >= SETTLED
-            lines = list(self._lines(self._file, limit, is_complete)[0])
+            try:
+                lines = self._lines(self._file, limit, is_complete)[0]
+            except UNREADABLE as error:
+                self._problems.append(str(error))
+                self.close()
+                return []
             if lines or not is_complete:
                 return lines
             self.close()
