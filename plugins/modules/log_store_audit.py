@@ -58,7 +58,7 @@ from typing import NamedTuple
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.airworthy.stack.plugins.module_utils.control import Check, Control, judged, run_probes
 
-REMEDIATION = "systemctl start airworthy-log-keeper.service; journalctl -u airworthy-log-keeper.service says what kept it"
+REMEDIATION = "systemctl start airworthy-log-keeper.service; journalctl -u airworthy-log-keeper says what kept it"
 DAY = re.compile(r"(\d{4}-\d\d-\d\d)\.jsonl(\.zst)?")
 # The keeper runs once an hour, and rests while a file may still be written to.
 GRACE_DAYS = 1
@@ -84,12 +84,12 @@ def logs(directory: str) -> Iterator[Log]:
 
 
 def judge(found: Sequence[Log], days: int, max_mb: int, timer: str, today: date) -> list[Check]:
-    oldest = min((log.day for log in found), default=today)
+    age = (today - min((log.day for log in found), default=today)).days
     size = sum(log.size for log in found) / (1 << 20)
     open_to_all = [log.path for log in found if log.mode & 0o007]
     readers = f"{open_to_all[0]} is open to all" if open_to_all else "the group, and no one else"
     return [
-        Check("oldest log", f"{days} days at most", f"{(today - oldest).days} days", (today - oldest).days <= days + GRACE_DAYS),
+        Check("oldest log", f"{days} days at most", f"{age} days", age <= days + GRACE_DAYS),
         Check("all logs", f"{max_mb} MiB at most", f"{size:.1f} MiB in {len(found)} files", size <= max_mb),
         Check("who may read them", "the group, and no one else", readers, not open_to_all),
         Check.equal("what removes old ones", "active", timer),

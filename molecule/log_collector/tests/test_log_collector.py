@@ -13,8 +13,9 @@ YESTERDAY = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
 
 
 def line(number: int, host: str = "web1", **more: str) -> str:
-    record = {"time": f"{YESTERDAY}T10:00:{number % 60:02}.000000Z", "program": "story", "id": f"s-{number}", "level": "info"}
-    return json.dumps(record | {"message": f"line {number}"} | more | {"host": host})
+    time = f"{YESTERDAY}T10:00:{number % 60:02}.000000Z"
+    record = {"time": time, "program": "story", "id": f"s-{number}", "level": "info", "message": f"line {number}"}
+    return json.dumps(record | more | {"host": host})
 
 
 @pytest.fixture

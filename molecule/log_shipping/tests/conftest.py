@@ -10,6 +10,7 @@ import pytest
 from log_flood import Flood
 from testinfra.host import Host
 
+
 @pytest.fixture
 def flood(host: Host) -> Flood:
     return Flood(host)
@@ -18,7 +19,8 @@ def flood(host: Host) -> Flood:
 @pytest.fixture
 def kill(host: Host) -> Callable[[str], None]:
     """As the kernel would, when there is no memory left."""
-    return lambda unit: host.check_output(f"systemctl kill --signal=KILL --kill-whom=main airworthy-log-{unit}") and None
+    kill = "systemctl kill --signal=KILL --kill-who=main airworthy-log-{}"
+    return lambda unit: host.check_output(kill.format(unit)) and None
 
 
 def eventually(true: Callable[[], Any], seconds: float = 60) -> Any:
