@@ -38,11 +38,6 @@ def test_it_runs_as_nobody_in_particular(host: Host) -> None:
     assert host.check_output(f"ps -o user= -p {service}").strip().startswith("airworth")
 
 
-def test_debian_s_own_rsyslog_writes_no_second_copy(host: Host) -> None:
-    assert not host.service("rsyslog").is_running
-    assert not host.service("rsyslog").is_enabled
-
-
 def test_other_hosts_reach_it_if_they_are_its_clients(host: Host) -> None:
     rules = host.check_output("nft list ruleset")
     assert 'tcp dport 2514 accept comment "log_collector"' in rules

@@ -6,6 +6,7 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -115,14 +116,15 @@ def test_a_host_cannot_write_the_log_of_another_one(wait: Wait, host: Host) -> N
     """Whoever has a host's certificate may say what they like, and it stands under the name of that host."""
     marker, name = secrets.token_hex(8), host.check_output("hostname")
     record = json.dumps({"message": marker, "host": "somebody-else", "id": marker})
-    message = f"<134>1 2026-11-27T00:00:00Z ../../somebody-else forged - - - {record}"
+    today = datetime.now(UTC).date().isoformat()
+    message = f"<134>1 {today}T00:00:00Z ../../somebody-else forged - - - {record}"
     offer = "relp_version=0\\nrelp_software=test\\ncommands=syslog"
     frames = f"1 open 49 {offer}\\n2 syslog {len(message)} {message}\\n"
     tls = "-CAfile /etc/airworthy/tls/ca.crt -cert /etc/airworthy/tls/server.crt -key /etc/airworthy/tls/server.key"
     client = f"openssl s_client -quiet -connect 127.0.0.1:2514 {tls}"
-    host.check_output(f"(printf '{frames}'; sleep 2) | timeout 10 {client} 2>/dev/null || true")
-    found = wait(lambda: host.run(f"grep -rl {marker} {STORE} --include=2026-11-27.jsonl").stdout)
-    assert found.strip() == f"{STORE}/{name}/forged/2026-11-27.jsonl"
+    host.check_output(f"(printf '{frames}'; sleep 2) | timeout 4 {client} 2>/dev/null || true")
+    found = wait(lambda: host.run(f"grep -rl {marker} {STORE} --include={today}.jsonl").stdout)
+    assert found.strip() == f"{STORE}/{name}/forged/{today}.jsonl"
 
 
 def test_prometheus_is_told(host: Host) -> None:

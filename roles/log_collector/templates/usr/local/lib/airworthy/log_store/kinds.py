@@ -11,7 +11,7 @@ LONGEST = 300  # characters of a message that count
 # In this order. Each stands for itself in linear time.
 VARYING = (
     (re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b"), "<id>"),
-    (re.compile(r"""(?<!\w)(?:"[^"]*"|'[^']*'|`[^`]*`|“[^”]*”|«[^»]*»)"""), "<text>"),
+    (re.compile(r"""(?<!\w)(?:"[^"]*"|'[^']*'|`[^`]*`|\u201c[^\u201d]*\u201d|«[^»]*»)"""), "<text>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?"), "<time>"),
     (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?\b"), "<address>"),
     (re.compile(r"(?<![\w:])\[?(?=(?:[\da-fA-F]*:){2})[\da-fA-F:]{3,39}(?:\](?::\d{1,5})?|(?![\w:]))"), "<address>"),

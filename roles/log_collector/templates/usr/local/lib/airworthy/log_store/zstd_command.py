@@ -23,11 +23,13 @@ def opened(file: IO[bytes], path: Path) -> Iterator[IO[bytes]]:
     """What is in an open compressed file. Failed at its end if it is damaged; what came before that is good."""
     command, pipe = [ZSTD, "-dcq"], subprocess.PIPE
     with subprocess.Popen(command, stdin=file, stdout=pipe, stderr=pipe, bufsize=BUFFER) as process:
+        is_read = False
         try:
             yield cast(IO[bytes], process.stdout)
-        except BaseException:
-            process.kill()  # whoever reads has enough
-            raise
+            is_read = True
+        finally:
+            if not is_read:
+                process.kill()  # whoever reads has enough
         if process.wait():
             raise Failed(f"{path} is damaged: {_told(process)}")
 

@@ -75,7 +75,7 @@ class Masker:
             if isinstance(value, list):
                 return [self.value(item, depth + 1) for item in value]
             return {self.text(name, DEEPEST): self.entry(name, item, depth + 1) for name, item in value.items()}
-        if type(value) is int and 10**12 <= value < 10**19 and is_card(str(value)):
+        if isinstance(value, int) and 10**12 <= value < 10**19 and is_card(str(value)):
             self.counts["card"] += 1
             return "[card]"
         return value

@@ -1,0 +1,62 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Serves each client by itself: reads what has come, has it written, acknowledges it, and only then reads on."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import relp_frames
+from store import Store
+from syslog_lines import line, utc_now
+
+CHUNK = 256 * 1024  # bytes that are read at a time
+REST = 5.0  # seconds for which a client rests whose lines could not be written
+
+
+class Server:
+    def __init__(self, clients: Sequence[str], store: Store) -> None:
+        self._clients, self._store = clients, store
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host = named(writer.get_extra_info("peercert") or {}, self._clients)
+        try:
+            if host is None:
+                return tell(f"refused {writer.get_extra_info('peername')}: its certificate has the name of no client")
+            await self._serve(host, reader, writer)
+        except relp_frames.Malformed as error:
+            tell(f"{host} has sent {error}")
+        except OSError as error:
+            tell(f"{host}: {error}")
+            await asyncio.sleep(REST)  # it would only come back with the same
+        finally:
+            writer.close()
+        return None
+
+    async def _serve(self, host: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        frames = relp_frames.Frames()
+        while data := await reader.read(CHUNK):
+            come = list(frames.feed(data))
+            now = utc_now()
+            self._store.write(host, [line(frame.data, host, now) for frame in come if frame.command == b"syslog"])
+            writer.write(b"".join(answers(come)))
+            await writer.drain()
+            if any(frame.command == b"close" for frame in come):
+                return
+
+
+def answers(frames: Iterable[relp_frames.Frame]) -> Iterable[bytes]:
+    said = {b"open": relp_frames.OFFER, b"syslog": b"200 OK", b"close": b"200 OK"}
+    return [relp_frames.answer(frame.number, said.get(frame.command, b"500 unknown command")) for frame in frames]
+
+
+def named(certificate: Mapping[str, Any], clients: Sequence[str]) -> str | None:
+    """The client whose name the certificate has."""
+    names = {name for kind, name in certificate.get("subjectAltName", ()) if kind == "DNS"}
+    return next((client for client in clients if client in names), None)
+
+
+def tell(said: str) -> None:
+    print(f"<4>{said}", file=sys.stderr, flush=True)
