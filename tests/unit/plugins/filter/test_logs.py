@@ -1,4 +1,4 @@
-"""Each server knows where its logs go, and a collector whose it takes, from which addresses."""
+"""Each server knows where its logs go, and a collector whose it takes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.errors import AnsibleFilterError
 from ansible_collections.airworthy.stack.plugins.filter import logs
-from ansible_collections.airworthy.stack.plugins.filter.logs import log_addresses, log_clients, log_collector
+from ansible_collections.airworthy.stack.plugins.filter.logs import log_clients, log_collector
 
 
 def inventory(groups: dict[str, list[str]], **variables: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -33,13 +32,11 @@ def test_a_server_alone_keeps_its_own() -> None:
     hosts = inventory({"server": ["web1"]})
     assert collectors(hosts) == {"web1": "web1"}
     assert log_clients(hosts, "web1") == ["web1"]
-    assert log_addresses(hosts, "web1") == {"web1": ["127.0.0.1", "192.0.2.1", "::1"]}
 
 
 def test_two_servers_keep_their_own_each() -> None:
     hosts = inventory({"server": ["web1", "web2"]})
     assert collectors(hosts) == {"web1": "web1", "web2": "web2"}
-    assert log_addresses(hosts, "web2") == {"web2": ["127.0.0.1", "192.0.2.2", "::1"]}
 
 
 def test_the_first_host_of_the_group_keeps_everybodys() -> None:
@@ -47,12 +44,6 @@ def test_the_first_host_of_the_group_keeps_everybodys() -> None:
     assert set(collectors(hosts).values()) == {"log1"}
     assert log_clients(hosts, "log1") == ["web1", "db1", "log1", "log2"]
     assert log_clients(hosts, "log2") == log_clients(hosts, "web1") == []
-    assert log_addresses(hosts, "log1") == {
-        "web1": ["192.0.2.1"],
-        "db1": ["192.0.2.2"],
-        "log1": ["127.0.0.1", "192.0.2.3", "::1"],
-        "log2": ["192.0.2.4"],
-    }
 
 
 def test_the_first_server_keeps_those_of_a_host_beside_the_servers() -> None:
@@ -65,7 +56,6 @@ def test_without_any_server_nobody_takes_them() -> None:
     hosts = inventory({"backup": ["b1"]})
     assert collectors(hosts) == {"b1": ""}
     assert log_clients(hosts, "b1") == []
-    assert log_addresses(hosts, "b1") == {}
 
 
 def test_a_host_chooses_its_own_collector() -> None:
@@ -73,26 +63,6 @@ def test_a_host_chooses_its_own_collector() -> None:
     hosts = inventory(groups, web2={"airworthy_log_collector": "log2"})
     assert collectors(hosts) == {"web1": "log1", "web2": "log2", "log1": "log1", "log2": "log1"}
     assert log_clients(hosts, "log2") == ["web2"]
-    assert log_addresses(hosts, "log2") == {"web2": ["192.0.2.2"]}
-
-
-def test_all_addresses_of_a_host_count_and_one_that_two_have_is_the_first_ones() -> None:
-    hosts = inventory(
-        {"server": ["web1"], "logs": ["log1"]},
-        web1={"airworthy_address": "198.51.100.9", "airworthy_server": {"addresses": ["192.0.2.1", "10.0.0.1"]}},
-        log1={"airworthy_server": {"addresses": ["192.0.2.2", "10.0.0.1"]}},
-    )
-    assert log_addresses(hosts, "log1") == {
-        "web1": ["10.0.0.1", "192.0.2.1", "198.51.100.9"],
-        "log1": ["127.0.0.1", "192.0.2.2", "::1"],
-    }
-
-
-def test_an_address_that_is_unknown_is_not_guessed() -> None:
-    hosts = inventory({"logs": ["log1"], "edge": ["web1"]}, web1={"airworthy_server": {}})
-    with pytest.raises(AnsibleFilterError, match="the address of web1 is unknown"):
-        log_addresses(hosts, "log1")
-    assert log_clients(hosts, "log1") == ["log1", "web1"]
 
 
 @pytest.mark.parametrize("name", logs.FilterModule().filters())
