@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
+from live_server import eventually
 from log_flood import Flood
 from testinfra.host import Host
 
@@ -23,15 +24,6 @@ def kill(host: Host) -> Callable[[str], None]:
     return lambda unit: host.check_output(kill.format(unit)) and None
 
 
-def eventually(true: Callable[[], Any], seconds: float = 60) -> Any:
-    """Wait until it is true; returns what it says."""
-    limit = time.monotonic() + seconds
-    while not (said := true()):
-        assert time.monotonic() < limit, f"still not after {seconds} seconds"
-        time.sleep(0.1)
-    return said
-
-
 @pytest.fixture(scope="session")
 def wait() -> Callable[..., Any]:
-    return eventually
+    return partial(eventually, pause=0.1)

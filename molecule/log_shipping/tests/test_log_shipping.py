@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from live_server import edge_domain
 from log_flood import STORE, Flood
 from testinfra.host import Host
 
@@ -76,9 +77,7 @@ def test_a_full_disk_of_the_collector_loses_nothing(flood: Flood, wait: Wait, ho
 
 def test_a_log_that_is_rotated_meanwhile_arrives_whole(wait: Wait, host: Host) -> None:
     marker = f"rotated-{secrets.token_hex(4)}"
-    names = host.check_output("openssl x509 -in /etc/airworthy/tls/edge.crt -noout -ext subjectAltName")
-    domain = re.findall(r"DNS:([^,\s]+)", names)[0]
-    ask = f"curl -s -o /dev/null -H 'Host: {domain}' 'http://localhost/{marker}-[1-50]'"
+    ask = f"curl -s -o /dev/null -H 'Host: {edge_domain(host)}' 'http://localhost/{marker}-[1-50]'"
     rotate = "logrotate --force /etc/logrotate.d/nginx"
     host.check_output(f"{ask}; {rotate}; {ask}; {rotate}; {ask}")
     files = f"{STORE}/{host.check_output('hostname')}/nginx-access/*.jsonl"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from live_server import eventually
 from testinfra.host import Host
 
 SECRETS = Path(__file__).parents[2] / "inventory" / ".secrets"
@@ -36,15 +36,6 @@ def ask(host: Host) -> Ask:
 def query(ask: Ask) -> Callable[[str], list[dict[str, Any]]]:
     """The series of an expression."""
     return lambda expression: ask(9090, "/api/v1/query", query=expression)["result"]
-
-
-def eventually(true: Callable[[], Any], seconds: float = 60, why: Callable[[], Any] = str) -> Any:
-    """Wait until it is true; returns what it says."""
-    limit = time.monotonic() + seconds
-    while not (said := true()):
-        assert time.monotonic() < limit, f"still not after {seconds} seconds: {why()}"
-        time.sleep(1)
-    return said
 
 
 @pytest.fixture(scope="session")

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from live_server import edge_domain
 from testinfra.host import Host
 
 
 @pytest.fixture(scope="module")
 def domain(host: Host) -> str:
-    names = host.check_output("openssl x509 -in /etc/airworthy/tls/edge.crt -noout -ext subjectAltName")
-    return re.findall(r"DNS:([^,\s]+)", names)[0]
+    return edge_domain(host)
 
 
 @pytest.fixture

@@ -1,20 +1,8 @@
 from __future__ import annotations
 
-from typing import Any
-
 from ansible_collections.airworthy.stack.plugins.filter.backup import backup_clients, backup_stanzas
 
-
-def inventory(groups: dict[str, list[str]], **variables: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    hosts = dict.fromkeys(host for members in groups.values() for host in members)
-    return {
-        host: {
-            "groups": groups,
-            "group_names": [name for name, members in groups.items() if host in members],
-            **variables.get(host, {}),
-        }
-        for host in hosts
-    }
+from inventories import inventory
 
 
 def test_a_server_alone_keeps_its_own() -> None:

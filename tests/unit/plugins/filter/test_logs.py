@@ -10,18 +10,7 @@ import yaml
 from ansible_collections.airworthy.stack.plugins.filter import logs
 from ansible_collections.airworthy.stack.plugins.filter.logs import log_clients, log_collector
 
-
-def inventory(groups: dict[str, list[str]], **variables: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    hosts = dict.fromkeys(host for members in groups.values() for host in members)
-    return {
-        host: {
-            "groups": groups,
-            "group_names": [name for name, members in groups.items() if host in members],
-            "airworthy_server": {"addresses": [f"192.0.2.{number}"]},
-            **variables.get(host, {}),
-        }
-        for number, host in enumerate(hosts, 1)
-    }
+from inventories import inventory
 
 
 def collectors(hosts: dict[str, dict[str, Any]]) -> dict[str, str]:

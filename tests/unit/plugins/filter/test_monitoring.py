@@ -17,6 +17,8 @@ from ansible_collections.airworthy.stack.plugins.filter.monitoring import (
 )
 from ansible_collections.airworthy.stack.plugins.plugin_utils.exporters import JOB_TIERS
 
+from inventories import inventory
+
 OTHERWISE = {
     "airworthy_exporter_ports": {
         "node": 9100,
@@ -34,19 +36,6 @@ OTHERWISE = {
     "airworthy_acme_ca_file": "",
     "airworthy_edge_certificate_file": "",
 }
-
-
-def inventory(groups: dict[str, list[str]], **variables: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    hosts = dict.fromkeys(host for members in groups.values() for host in members)
-    return {
-        host: {
-            "groups": groups,
-            "group_names": [name for name, members in groups.items() if host in members],
-            "airworthy_address": f"10.0.0.{number}",
-            **variables.get(host, {}),
-        }
-        for number, host in enumerate(hosts, 1)
-    }
 
 
 @pytest.mark.parametrize(
