@@ -53,6 +53,7 @@ sanity: .venv/.done ## ansible-test sanity
 
 molecule: .venv/.done ## every role and the site, on Debian 12 and 13
 	prepare
+	molecule destroy    # what an interrupted run left: Molecule would take its servers for running ones
 	molecule/run --destroy never $(addprefix --scenario-name ,$(filter-out $(SIDE_BY_SIDE),$(SCENARIOS)))
 	molecule/run --workers 2 $(addprefix --scenario-name ,$(SIDE_BY_SIDE))
 

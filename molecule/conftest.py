@@ -1,4 +1,4 @@
-"""Where a scenario's tests wait more than they work: with `-n 2 --dist each`, each process has a host of its own."""
+"""With `-n 2 --dist each`, as .config/molecule/config.yml has it, each process tests a host of its own."""
 
 from __future__ import annotations
 
