@@ -154,7 +154,7 @@ _MONITORING = _section(
     ("log.aggregation", "Logs are collected centrally",
      "a line of every host and service arrives", "*", "quick", "log_shipping"),
     ("log.errors", "Errors can be traced",
-     "one request followed through edge, application and database logs", "logs", "quick", None),
+     "one request followed through edge, application and database logs", "edge", "quick", "log_shipping"),
 )
 
 _DEPLOYMENT = _section(

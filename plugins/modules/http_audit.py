@@ -44,10 +44,11 @@ options:
     description: An address at which an application behind the server fails, and says too much. Empty to leave it out.
     type: str
     default: ""
-  metrics:
-    description: Where the application tells its figures, which nobody outside may see. Empty where it tells none.
-    type: str
-    default: ""
+  private:
+    description: Paths of the application that nobody outside may see, such as that of its figures.
+    type: list
+    elements: str
+    default: []
   revision:
     description: The fingerprint of the configuration that O(revision_path) must show. Empty to leave it out.
     type: str
@@ -128,7 +129,7 @@ controls:
 import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -363,9 +364,10 @@ def observe_errors(target: Target, wanted: Mapping[str, Any]) -> list[Mishap]:
     ]
     if wanted["failing"]:
         found.append(Mishap("failing application", 500, ask(target, wanted["failing"])))
-    if path := wanted["metrics"]:
+    outside = replace(target, probe_key="")
+    for path in wanted["private"]:
         # Applications may take the second for the first.
-        found += [Mishap(f"figures at {each}", 404, ask(target, each)) for each in (path, f"{path.upper()}/")]
+        found += [Mishap(f"private path {each}", 404, ask(outside, each)) for each in (path, f"{path.upper()}/")]
     return found
 
 
@@ -404,7 +406,7 @@ def main() -> None:
             "hsts": {"type": "str", "required": True},
             "api": {"type": "str", "default": ""},
             "failing": {"type": "str", "default": ""},
-            "metrics": {"type": "str", "default": ""},
+            "private": {"type": "list", "elements": "str", "default": []},
             "revision": {"type": "str", "default": ""},
             "revision_path": {"type": "str", "default": "/.well-known/airworthy/revision"},
             "cors": {

@@ -48,6 +48,7 @@ SHAPES: dict[str, Callable[[str], str | None]] = {
     "airworthy_acme_directory": shapes.https_address,
     "airworthy_address": shapes.address,
     "airworthy_admin_email": shapes.email,
+    "airworthy_app_error_path": shapes.plain_path,
     "airworthy_app_metrics_path": shapes.plain_path,
     "airworthy_database_name": shapes.identifier,
     "airworthy_database_user": shapes.identifier,

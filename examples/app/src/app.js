@@ -1,7 +1,9 @@
 import express from 'express';
 import { randomUUID } from 'node:crypto';
 import { HttpError } from './errors.js';
+import { forRequest } from './requests.js';
 import { authRoutes } from './routes/auth.js';
+import { diagnosticsRoutes } from './routes/diagnostics.js';
 import { healthRoutes } from './routes/health.js';
 import { metricsRoutes } from './routes/metrics.js';
 import { organisationRoutes } from './routes/organisations.js';
@@ -17,7 +19,7 @@ export function createApp({ config, database, log, assets }) {
 
   app.use(metricsRoutes(parts)); // asked for every few seconds, which would fill the log
   app.use(identify, logRequests(log));
-  app.use(healthRoutes(parts));
+  app.use(healthRoutes(parts), diagnosticsRoutes(parts));
   app.get('/', (req, res) => res.set('Cache-Control', 'no-cache').type('html').send(assets.page));
   app.use('/static', express.static(assets.directory, { immutable: true, maxAge: '1y', index: false }));
 
@@ -32,9 +34,9 @@ export function createApp({ config, database, log, assets }) {
 
 function identify(req, res, next) {
   const given = req.get('X-Request-Id');
-  req.id = given && /^[\w-]{8,64}$/.test(given) ? given : randomUUID();
+  req.id = given && /^[\w.-]{8,128}$/.test(given) ? given : randomUUID();
   res.set('X-Request-Id', req.id);
-  next();
+  forRequest(req.id, next);
 }
 
 // The route's pattern is logged, never the address that was asked for: that may carry personal data.

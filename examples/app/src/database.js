@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { commented } from './requests.js';
 
 // Keys are bigint, which pg hands over as text; they stay far below the 2^53 that a number holds exactly.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
@@ -18,7 +19,7 @@ export function openDatabase(databaseUrl, log, { max = 10 } = {}) {
   pool.on('error', (error) => log.warn({ err: error }, 'idle database connection lost'));
 
   return {
-    query: (text, values) => pool.query({ text, values }),
+    query: (text, values) => pool.query({ text: commented(text), values }),
     end: () => pool.end(),
     connections: () => ({ open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
 
@@ -27,7 +28,7 @@ export function openDatabase(databaseUrl, log, { max = 10 } = {}) {
       let broken;
       try {
         await client.query('BEGIN');
-        const result = await work({ query: (text, values) => client.query({ text, values }) });
+        const result = await work({ query: (text, values) => client.query({ text: commented(text), values }) });
         await client.query('COMMIT');
         return result;
       } catch (error) {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { hashPassword } from '../src/passwords.js';
+import { commented } from '../src/requests.js';
 import { fakeDatabase, serve } from './support.js';
 
 const accounts = {
@@ -75,6 +76,23 @@ test('a failure tells the client nothing but the request id, and the log everyth
   assert.match(log, /"route":"\/api\/students"/);
   assert.match(log, /"requestId":"request-1234"/);
   for (const secret of ['token', 'a@example.org', 'after=1']) assert.ok(!log.includes(secret), `${secret} is in the log`);
+});
+
+test('each statement names its request, also that of a request with a body', async (t) => {
+  const statements = [];
+  const query = async (text) => { statements.push(commented(text)); return { rows: [] }; };
+  const { ask, post } = await serve(t, { database: { ...fakeDatabase([]), query } });
+  const sign = (id, password) => post('/api/auth/sign-in', { email: 'a@example.org', password }, { 'X-Request-Id': id });
+  await Promise.all([sign('request-1', 'short'), sign('request-2', 'x'.repeat(150)), ask('/healthz', { headers: { 'X-Request-Id': 'request-3' } })]);
+  const named = statements.map((text) => text.match(/^SELECT .* \/\*request_id='(.*)'\*\/$/)?.[1]);
+  assert.deepEqual(named.sort(), ['request-1', 'request-2', 'request-3']);
+  assert.equal(commented('SELECT 1'), 'SELECT 1');
+});
+
+test('the database fails when it is asked to, and the log says so', async (t) => {
+  const { ask, lines } = await serve(t, { database: fakeDatabase([[/1 \/ 0/, new Error('division by zero')]]) });
+  assert.equal((await ask('/diagnostics/error', { headers: { 'X-Request-Id': 'request-1234' } })).status, 500);
+  assert.match(lines.join(''), /"message":"division by zero".*"requestId":"request-1234"/);
 });
 
 test('a request id of doubtful shape is replaced', async (t) => {

@@ -101,15 +101,18 @@ def test_a_hidden_file_is_not_asked_for(ask: Callable[..., str], logged: Logged,
 
 @pytest.mark.parametrize(
     "path",
-    ["/metrics", "/metrics/", "/metrics/3000?a=b", "/METRICS", "/%6detrics", "//metrics", "/a/../metrics", "/metrics;"],
+    [
+        *("/metrics", "/metrics/", "/metrics/3000?a=b", "/METRICS", "/%6detrics", "//metrics", "/a/../metrics", "/metrics;"),
+        *("/diagnostics/error", "/diagnostics/error/", "/Diagnostics/Error?a=b", "//diagnostics/./error"),
+    ],
 )
-def test_the_applications_figures_are_for_prometheus_alone(ask: Callable[..., str], logged: Logged, path: str) -> None:
+def test_what_the_application_tells_of_itself_is_not_for_everybody(ask: Callable[..., str], logged: Logged, path: str) -> None:
     answer = ask(path, "--path-as-is")
     assert answer.startswith("HTTP/2 404")
     assert logged(answer)["upstream"] == ""
 
 
-@pytest.mark.parametrize("path", ["/metrics-explained", "/about/metrics"])
+@pytest.mark.parametrize("path", ["/metrics-explained", "/about/metrics", "/diagnostics", "/diagnostics/errors"])
 def test_what_is_only_named_alike_is_served(ask: Callable[..., str], path: str) -> None:
     assert ask(path).startswith("HTTP/2 200")
 

@@ -37,7 +37,7 @@ PROVED_BY = {
     "app": {"deploy.steps", "deploy.rollback", "env.contract", "perf.memory"},
     "exporters": {"mon.exporters"},
     "monitoring": {"mon.health", "mon.response", "mon.uptime", "mon.errors", "mon.alerts", "perf.headroom"},
-    "log_shipping": {"log.aggregation", "data.access_log"},
+    "log_shipping": {"log.aggregation", "log.errors", "data.access_log"},
     "base": {"scale.host"},
     "backup": {"db.backup", "data.backup_encrypted", "data.retention", "dr.restore", "dr.plan"},
 }  # fmt: skip

@@ -26,7 +26,7 @@ WANTED: dict[str, Any] = {
     "static": "",
     "static_prefixes": ["/static/"],
     "failing": "/canary",
-    "metrics": "/metrics",
+    "private": ["/metrics"],
     "revision": "abc123",
     "revision_path": "/revision",
     "max_body_mb": 10,
