@@ -152,7 +152,7 @@ _MONITORING = _section(
      "errors, slowness, database, memory and disk watched, and a receiver told", "monitoring", "quick deep",
      "monitoring"),
     ("log.aggregation", "Logs are collected centrally",
-     "a line of every host and service arrives", "*", "quick", "log_shipping"),
+     "a line of every host and service arrives, those of an outage, too", "*", "quick deep", "log_shipping"),
     ("log.errors", "Errors can be traced",
      "one request followed through edge, application and database logs", "edge", "quick", "log_shipping"),
 )

@@ -12,7 +12,7 @@ version_added: "0.1.0"
 author: the airworthy.stack maintainers (@airworthy)
 description:
   - Proves the control C(log.errors), at level V(quick). From the controller, the edge is asked for a page at which the
-    application lets its database fail. The id in the answer then has to lead to what each of the three has logged of it.
+    application lets its database fail. The id in the answer then has to lead to what each of the three has logged.
   - It is looked for on the host of the task, the collector (C(delegate_to)), with the command that a person would use.
   - An application says in a comment of its statements for which request they are, as in C(/*request_id='467b05f3'*/).
 extends_documentation_fragment:

@@ -11,8 +11,9 @@ short_description: Examines on the collector whether what a host has logged arri
 version_added: "0.1.0"
 author: the airworthy.stack maintainers (@airworthy)
 description:
-  - Proves the control C(log.aggregation), at level V(quick), and with PostgreSQL C(data.access_log), at level V(deep).
-    It runs on the collector (C(delegate_to)), after M(airworthy.stack.log_probe) ran on the host.
+  - Proves the control C(log.aggregation), at levels V(quick) and V(deep), and with PostgreSQL C(data.access_log), at
+    level V(deep). It runs on the collector (C(delegate_to)), after M(airworthy.stack.log_probe), and at level V(deep)
+    M(airworthy.stack.log_outage), ran on the host.
 extends_documentation_fragment: [airworthy.stack.attributes.reads_only]
 options:
   host:
@@ -49,8 +50,28 @@ options:
     description: What the collector has answered to those who may not send logs.
     type: dict
     required: true
+  outage:
+    description: What the host has logged while it was cut off from the collector. Without it, that is not proven.
+    type: dict
+    suboptions:
+      program:
+        description: Under this name the collector keeps it.
+        type: str
+        required: true
+      text:
+        description: What stands in each line before its number.
+        type: str
+        required: true
+      lines:
+        description: How many lines there are.
+        type: int
+        required: true
+      reached:
+        description: Whether the collector could be reached all the same.
+        type: bool
+        required: true
   level:
-    description: V(deep) proves C(data.access_log), too.
+    description: V(deep) proves what happens in an outage and C(data.access_log), too.
     type: str
     choices: [quick, deep]
     default: quick
@@ -62,6 +83,10 @@ options:
     description: Seconds within which a line has to arrive.
     type: int
     default: 15
+  catch_up:
+    description: Seconds after an outage within which the lines of it have to arrive.
+    type: int
+    default: 60
 """
 
 EXAMPLES = r"""
@@ -90,7 +115,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.airworthy.stack.plugins.module_utils.control import Check, Control, judged, run_probes
+from ansible_collections.airworthy.stack.plugins.module_utils.control import Check, Control, judged, not_run, run_probes
 from ansible_collections.airworthy.stack.plugins.module_utils.waiting import wait_for
 
 REMEDIATION = "journalctl -u airworthy-log-shipper on the host, journalctl -u airworthy-log-collector on the collector"
@@ -159,6 +184,19 @@ def judge_delivery(
     return checks
 
 
+def judge_outage(outage: Mapping[str, Any], records: Sequence[Record]) -> list[Check]:
+    """Each line once and in order: those that came twice have one id, by which they are one already."""
+    numbers = [int(str(record.get("message", "")).rpartition(" ")[2]) for record in records]
+    lost = outage["lines"] - len(set(numbers))
+    order = "as they were logged" if numbers == sorted(set(numbers)) else "in another order, or some twice"
+    reached = "within reach" if outage["reached"] else "out of reach"
+    return [
+        Check.equal("the collector meanwhile", "out of reach", reached),
+        Check(f"of {outage['lines']} lines of an outage", "none lost", f"{lost} lost", lost == 0),
+        Check.equal("those that arrived", "as they were logged", order),
+    ]
+
+
 def judge_access(table: str, records: Sequence[Record], leaking: Sequence[str]) -> list[Check]:
     """Who has read it, and not what."""
     said = [record.get("fields", {}) for record in records]
@@ -187,9 +225,19 @@ def main() -> None:
             "table": {"type": "str", "default": ""},
             "secret": {"type": "str", "required": True, "no_log": False},
             "knocked": {"type": "dict", "required": True},
+            "outage": {
+                "type": "dict",
+                "options": {
+                    "program": {"type": "str", "required": True},
+                    "text": {"type": "str", "required": True},
+                    "lines": {"type": "int", "required": True},
+                    "reached": {"type": "bool", "required": True},
+                },
+            },
             "level": {"type": "str", "choices": ["quick", "deep"], "default": "quick"},
             "directory": {"type": "path", "default": "/var/log/airworthy"},
             "timeout": {"type": "int", "default": 15},
+            "catch_up": {"type": "int", "default": 60},
         },
         supports_check_mode=True,
     )
@@ -198,23 +246,42 @@ def main() -> None:
     place = Path(params["directory"]) / params["host"]
     text = {each["program"]: each["text"] for each in sent}
 
-    def arrived() -> dict[str, list[Record]]:
-        return {program: found(place / program, text[program]) for program in text}
-
     def delivery() -> Control:
-        wait_for(lambda: all(arrived().values()), timeout, pause=PAUSE)
-        leaking = leaks(place, params["secret"])
-        checks = judge_delivery(sent, arrived(), leaking, params["knocked"], timeout)
+        arrived: dict[str, list[Record]] = {}
+
+        def are_there() -> bool:
+            arrived.update({program: found(place / program, text[program]) for program in text})
+            return all(arrived.values())
+
+        wait_for(are_there, timeout, pause=PAUSE)
+        checks = judge_delivery(sent, arrived, leaks(place, params["secret"]), params["knocked"], timeout)
         command = f"grep -r {text[sent[0]['program']]} {place}"
         return judged("log.aggregation", "quick", checks, command=command, remediation=REMEDIATION)
 
+    def through_outage() -> Control:
+        outage = params["outage"]
+        if not outage:
+            return not_run("log.aggregation", "deep", "In check mode the host is not cut off from the collector.")
+        directory, records = place / outage["program"], list[Record]()
+
+        def are_there() -> bool:
+            records[:] = found(directory, f"{outage['text']} ")
+            return len(records) >= outage["lines"]
+
+        wait_for(are_there, params["catch_up"], pause=PAUSE)
+        command = f"grep -c '{outage['text']} ' {directory}/*"
+        checks = judge_outage(outage, records)
+        return judged("log.aggregation", "deep", checks, command=command, remediation=REMEDIATION)
+
     def access() -> Control:
         audit = place / AUDIT
-        wait_for(lambda: found(audit, table), timeout, pause=PAUSE)
-        checks = judge_access(table, found(audit, table), leaks(place, params["secret"]))
+        records = wait_for(lambda: found(audit, table), timeout, pause=PAUSE)
+        checks = judge_access(table, records, leaks(place, params["secret"]))
         return judged("data.access_log", "deep", checks, command=f"grep {table} {audit}/*", remediation=REMEDIATION)
 
     controls = run_probes("quick", {"log.aggregation": delivery})
+    if params["level"] == "deep":
+        controls += run_probes("deep", {"log.aggregation": through_outage})
     if params["level"] == "deep" and table:
         controls += run_probes("deep", {"data.access_log": access})
     module.exit_json(changed=False, controls=controls)

@@ -102,11 +102,14 @@ def test_a_hidden_file_is_not_asked_for(ask: Callable[..., str], logged: Logged,
 @pytest.mark.parametrize(
     "path",
     [
-        *("/metrics", "/metrics/", "/metrics/3000?a=b", "/METRICS", "/%6detrics", "//metrics", "/a/../metrics", "/metrics;"),
+        *("/metrics", "/metrics/", "/metrics/3000?a=b", "/METRICS", "/%6detrics", "//metrics"),
+        *("/a/../metrics", "/metrics;"),
         *("/diagnostics/error", "/diagnostics/error/", "/Diagnostics/Error?a=b", "//diagnostics/./error"),
     ],
 )
-def test_what_the_application_tells_of_itself_is_not_for_everybody(ask: Callable[..., str], logged: Logged, path: str) -> None:
+def test_what_the_application_tells_of_itself_is_not_for_everybody(
+    ask: Callable[..., str], logged: Logged, path: str
+) -> None:
     answer = ask(path, "--path-as-is")
     assert answer.startswith("HTTP/2 404")
     assert logged(answer)["upstream"] == ""

@@ -14,7 +14,7 @@ from ansible_collections.airworthy.stack.plugins.modules.error_trace_audit impor
     traces,
 )
 
-EDGE = {"program": "nginx-access", "host": "web1", "level": "info", "message": "GET /fail 500", "fields": {"status": 500}}
+EDGE = {"program": "nginx-access", "host": "web1", "message": "GET /fail 500", "fields": {"status": 500}}
 APP = {"program": "app", "host": "app1", "level": "err", "message": "request failed"}
 DATABASE = {"program": "postgresql", "host": "db1", "level": "err", "message": "division by zero"}
 ALL = [EDGE, APP, DATABASE]

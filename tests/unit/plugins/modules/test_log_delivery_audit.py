@@ -13,6 +13,7 @@ from ansible_collections.airworthy.stack.plugins.modules.log_delivery_audit impo
     found,
     judge_access,
     judge_delivery,
+    judge_outage,
     leaks,
     tail,
 )
@@ -150,3 +151,33 @@ def test_who_has_read_is_told_and_not_what() -> None:
 def test_anything_else_is_no_record_of_it(changed: dict[str, str], observed: str) -> None:
     checks = judge_access("airworthy_0f", [{"fields": READ | changed}], [])
     assert [(check.ok, check.observed) for check in checks] == [(False, observed), (True, "not recorded")]
+
+
+# An outage
+
+OUTAGE = {"program": "airworthy-outage", "text": "outage-0f", "lines": 3, "reached": False}
+
+
+def logged(*numbers: int) -> list[dict[str, Any]]:
+    return [{"message": f"outage-0f {number}"} for number in numbers]
+
+
+def test_all_lines_of_an_outage_in_order_pass() -> None:
+    assert all(check.ok for check in judge_outage(OUTAGE, logged(1, 2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("outage", "numbers", "failed"),
+    [
+        (OUTAGE, (1, 3), "of 3 lines of an outage"),
+        (OUTAGE, (), "of 3 lines of an outage"),
+        (OUTAGE, (1, 3, 2), "those that arrived"),
+        (OUTAGE, (1, 2, 2, 3), "those that arrived"),
+        (OUTAGE | {"reached": True}, (1, 2, 3), "the collector meanwhile"),
+    ],
+    ids=["one is lost", "all are lost", "in another order", "twice with two ids", "there was no outage"],
+)
+def test_an_outage_that_loses_or_mixes_lines_fails(
+    outage: dict[str, Any], numbers: tuple[int, ...], failed: str
+) -> None:
+    assert [check.subject for check in judge_outage(outage, logged(*numbers)) if not check.ok] == [failed]
