@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.airworthy.stack.plugins.module_utils.waiting import wait_for
 from role_programs import ROLES, program_directory
 from tls_server import Certificate, make_certificate
 
@@ -25,6 +26,7 @@ with program_directory("log_shipping/templates/usr/local/lib/airworthy/log_shipp
     import relp
 
 TODAY = datetime.now(UTC).date().isoformat()
+ESTABLISHED, KEEPALIVE = "01", "02"  # of /proc/net/tcp, proc(5)
 
 
 class Collector:
@@ -202,3 +204,15 @@ def test_it_ends_at_once_whoever_is_connected(collector: Collector) -> None:
     collector.stop()
     with pytest.raises(OSError):
         connection.deliver([line(1)])
+
+
+def test_a_silent_client_is_asked_whether_it_is_still_there(collector: Collector) -> None:
+    connection = collector.connect()
+    connection.deliver([line(1)])
+    assert wait_for(lambda: timers(collector.port) == [KEEPALIVE], 5, pause=0.02)
+
+
+def timers(port: int) -> list[str]:
+    """What the kernel waits for in each connection of that server."""
+    sockets = [entry.split() for entry in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [entry[5][:2] for entry in sockets if entry[1].endswith(f":{port:04X}") and entry[3] == ESTABLISHED]

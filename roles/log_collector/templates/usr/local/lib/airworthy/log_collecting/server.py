@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,8 @@ from syslog_lines import line, utc_now
 
 CHUNK = 256 * 1024  # bytes that are read at a time
 REST = 5.0  # seconds for which a client rests whose lines could not be written
+# After 60 s of silence a client is asked whether it is still there, and after another 45 s it is not.
+KEEPALIVE = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 15, socket.TCP_KEEPCNT: 3}
 
 
 class Server:
@@ -22,6 +25,7 @@ class Server:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host = named(writer.get_extra_info("peercert") or {}, self._clients)
+        keep_alive(writer.get_extra_info("socket"))
         try:
             if host is None:
                 return tell(f"refused {writer.get_extra_info('peername')}: its certificate has the name of no client")
@@ -50,6 +54,13 @@ class Server:
 def answers(frames: Iterable[relp_frames.Frame]) -> Iterable[bytes]:
     said = {b"open": relp_frames.OFFER, b"syslog": b"200 OK", b"close": b"200 OK"}
     return [relp_frames.answer(frame.number, said.get(frame.command, b"500 unknown command")) for frame in frames]
+
+
+def keep_alive(connection: socket.socket) -> None:
+    """A client that vanished without a word would hold its connection for ever."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in KEEPALIVE.items():
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def named(certificate: Mapping[str, Any], clients: Sequence[str]) -> str | None:
