@@ -12,7 +12,7 @@ version_added: "0.1.0"
 author: the airworthy.stack maintainers (@airworthy)
 description:
   - A rule of the host's firewall resets its connections to the collector, and nobody else's, for some seconds.
-    Meanwhile the host logs numbered lines. M(airworthy.stack.log_delivery_audit) examines whether all of them arrive then.
+    Meanwhile the host logs numbered lines. M(airworthy.stack.log_delivery_audit) examines whether all of them arrive.
   - The rule ends with the module. If that is killed, a timer of systemd ends it.
 options:
   collector:

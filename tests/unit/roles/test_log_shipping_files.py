@@ -544,6 +544,18 @@ def test_several_files_of_a_pattern_go_on_where_they_were(log: Log, source: Any)
         assert sorted(texts(lines[:number] + all_of(source(line.position, path=pattern)))) == sorted(log.written)
 
 
+def test_two_files_that_begin_with_the_same_line_are_told_of_and_others_go_on(
+    log: Log, source: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("1", "2", "3"):
+        log.write("started" if name < "3" else "three", f"of {name}", name=f"-{name}.log")
+    reading = source(path=f"{log.path}-*.log")
+    seen = texts(all_of(reading, limit=10))
+    assert {"three", "of 3"} < set(seen)
+    assert reading.problem == f"{log.path}-2.log begins with the same line as {log.path}-1.log, and is taken for it"
+    assert capsys.readouterr().err.count("\n") == 1, "it is told once"
+
+
 # Times
 
 

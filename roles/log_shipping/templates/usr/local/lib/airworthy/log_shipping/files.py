@@ -160,6 +160,7 @@ class Files:
             if identity:
                 found.append((identity, Found(path, size, status.st_mtime, is_gzip or path not in written)))
         self._examined = {key: each for key, each in examined.items() if each[0]}
+        self._problems += twins([(identity, file.path) for identity, file in found if not file.is_rotated])
         found.sort(key=lambda each: (not each[1].path.endswith(".gz"), not each[1].is_rotated, each[1].size))
         each_once = dict(sorted(dict(found).items(), key=lambda each: (not each[1].is_rotated, each[1].modified)))
         if self._is_new:
@@ -193,6 +194,14 @@ class Files:
             return messages[:-1] or messages, True
         is_quiet = is_complete or time.time() - os.fstat(file.fileno()).st_mtime > TOGETHER
         return messages if is_quiet else messages[:-1], False
+
+
+def twins(written: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Of files that are written to, those that cannot be told from another one."""
+    first: dict[str, str] = {}
+    for identity, path in sorted(written):
+        if first.setdefault(identity, path) != path:
+            yield f"{path} begins with the same line as {first[identity]}, and is taken for it"
 
 
 def opened(path: str) -> IO[bytes]:
