@@ -14,24 +14,8 @@ description:
   - A rule of the host's firewall resets its connections to the collector, and nobody else's, for some seconds.
     Meanwhile the host logs numbered lines. M(airworthy.stack.log_delivery_audit) examines whether all of them arrive.
   - The rule ends with the module. If that is killed, a timer of systemd ends it.
+extends_documentation_fragment: [airworthy.stack.logs.collector]
 options:
-  collector:
-    description: Where the logs of this host go.
-    type: dict
-    required: true
-    suboptions:
-      address:
-        description: Address of the collector.
-        type: str
-        required: true
-      port:
-        description: Its port.
-        type: int
-        required: true
-      name:
-        description: The name in its certificate.
-        type: str
-        required: true
   lines:
     description: Lines that are logged.
     type: int
@@ -85,6 +69,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.airworthy.stack.plugins.module_utils.logs import COLLECTOR_SPEC
 
 PROGRAM = "airworthy-outage"
 TABLE = "airworthy_log_outage"
@@ -137,15 +122,7 @@ def outage(run: RunCommand, collector: Mapping[str, Any], lines: int, seconds: i
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "collector": {
-                "type": "dict",
-                "required": True,
-                "options": {
-                    "address": {"type": "str", "required": True},
-                    "port": {"type": "int", "required": True},
-                    "name": {"type": "str", "required": True},
-                },
-            },
+            "collector": COLLECTOR_SPEC,
             "lines": {"type": "int", "default": 1000},
             "seconds": {"type": "int", "default": 5},
         },

@@ -16,24 +16,8 @@ description:
   - Then it knocks at the collector as those would who may not send logs - without a certificate, and with one that
     another CA has issued.
   - M(airworthy.stack.log_delivery_audit) examines on the collector what has arrived of this.
+extends_documentation_fragment: [airworthy.stack.logs.collector]
 options:
-  collector:
-    description: Where the logs of this host go.
-    type: dict
-    required: true
-    suboptions:
-      address:
-        description: Address of the collector.
-        type: str
-        required: true
-      port:
-        description: Its port.
-        type: int
-        required: true
-      name:
-        description: The name in its certificate.
-        type: str
-        required: true
   ca_file:
     description: The CA that vouches for the collector.
     type: path
@@ -104,6 +88,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.airworthy.stack.plugins.module_utils.logs import COLLECTOR_SPEC
 from ansible_collections.airworthy.stack.plugins.module_utils.postgresql import session
 from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Target, ask
 
@@ -169,15 +154,7 @@ def strangers(module: AnsibleModule, directory: Path) -> Iterator[tuple[str, ssl
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "collector": {
-                "type": "dict",
-                "required": True,
-                "options": {
-                    "address": {"type": "str", "required": True},
-                    "port": {"type": "int", "required": True},
-                    "name": {"type": "str", "required": True},
-                },
-            },
+            "collector": COLLECTOR_SPEC,
             "ca_file": {"type": "path", "required": True},
             "domain": {"type": "str", "default": ""},
             "database": {"type": "str", "default": ""},
