@@ -44,7 +44,7 @@ EXAMPLES = r"""
     path: /diagnostics/error
     probe_key: "{{ lookup('airworthy.stack.secret', 'edge_probe') }}"
   delegate_to: log1
-  register: __log_shipping_trace_controls
+  register: __log_shipping_error_trace_controls
 """
 
 RETURN = r"""

@@ -97,7 +97,7 @@ EXAMPLES = r"""
     secret: 5d2c
     knocked: {no certificate: ""}
   delegate_to: log1
-  register: __log_shipping_controls
+  register: __log_shipping_delivery_controls
 """
 
 RETURN = r"""
