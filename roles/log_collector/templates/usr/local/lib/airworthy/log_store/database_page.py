@@ -12,9 +12,7 @@ from search import Entry
 PROGRAM = "postgresql"
 PREFIX = "%m [%p] user=%u,db=%d,app=%a "
 # Without auto_explain's lines: a slow statement would count twice, since it is logged without its plan, too.
-COMMAND = (
-    "pgbadger", "--quiet", "--format=stderr", f"--prefix={PREFIX}", "--timezone=0", "--noexplain", "--extension=html",
-)  # fmt: skip
+COMMAND = ("pgbadger", "--quiet", "--format=stderr", f"--prefix={PREFIX}", "--noexplain", "--extension=html")
 SEVERITIES = {"emerg": "PANIC", "alert": "PANIC", "crit": "FATAL", "err": "ERROR", "warning": "WARNING"}
 # What PostgreSQL adds to a message, with its own prefix again. All other lines that go on begin with a tab.
 PART = re.compile(r"\[\d+\] .*?(?P<name>DETAIL|HINT|CONTEXT|LOCATION|STATEMENT):  (?P<text>.*)")
