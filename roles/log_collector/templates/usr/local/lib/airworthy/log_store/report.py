@@ -45,7 +45,7 @@ def write(root: Path, directory: Path, days: int, now: datetime, pages: Sequence
 def _page(page: Page, root: Path, asked: Period, directory: Path) -> int:
     """Where there is no record of the program, there is no page. The others do not suffer if this one fails."""
     search = Search(root, Wanted(asked, programs=[page.program]))
-    entries = search.unordered(may_be_in(asked))
+    entries = search.unordered(may_be_in(asked))  # not merged: hosts have processes with the same number
     first = next(entries, None)
     if first is None:
         (directory / f"{page.name}.html").unlink(missing_ok=True)
