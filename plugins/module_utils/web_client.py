@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ansible_collections.airworthy.stack.plugins.module_utils.control import Check
+
 # What is longer is not examined further.
 LONGEST_BODY = 1 << 24
 
@@ -161,6 +163,15 @@ def ask_as_strangers(target: Target, path: str, user: str, password: str) -> Str
         anonymous=ask(target, path),
         wrong=ask(target, path, headers=basic_auth(user, password[::-1] + "-")),
     )
+
+
+def judge_strangers(service: str, seen: Strangers) -> list[Check]:
+    """Whether that is nothing."""
+    return [
+        Check(f"{service} without TLS", "nothing", str(seen.plain), seen.plain.status in (0, 400)),
+        Check(f"{service} without a password", "401", str(seen.anonymous), seen.anonymous.status == 401),
+        Check(f"{service} with a wrong password", "401", str(seen.wrong), seen.wrong.status == 401),
+    ]
 
 
 def ask_raw(target: Target, request: bytes, *, method: str = "GET", secure: bool = True) -> Answer:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: log_store_audit
-short_description: Examines whether old logs are removed, and who may read the others
+short_description: Examines whether old logs are removed, and who may read the others and their reports
 version_added: "0.1.0"
 author: the airworthy.stack maintainers (@airworthy)
 description:
   - Proves the control C(data.retention) on a collector of logs, at level V(quick).
+  - The reports may not be told without TLS, without a password or with a wrong one, and must be with the right one.
 extends_documentation_fragment: [airworthy.stack.attributes.reads_only]
 options:
   days:
@@ -30,6 +31,38 @@ options:
     description: The timer of what compresses and removes them.
     type: str
     default: airworthy-log-keeper.timer
+  reports:
+    description: Where the collector keeps the reports.
+    type: path
+    default: /var/lib/airworthy-log-collector/reports
+  hostname:
+    description: The name for which the certificate of the reports must be valid.
+    type: str
+    required: true
+  address:
+    description: Where the reports are reached.
+    type: str
+    default: 127.0.0.1
+  port:
+    description: The port of the reports.
+    type: int
+    default: 9443
+  ca_file:
+    description: The CA that issued the certificate, on the server.
+    type: path
+    required: true
+  user:
+    description: The user who may read the reports.
+    type: str
+    default: admin
+  password:
+    description: The password of O(user).
+    type: str
+    required: true
+  timeout:
+    description: Seconds to wait for an answer.
+    type: int
+    default: 10
 """
 
 EXAMPLES = r"""
@@ -37,6 +70,9 @@ EXAMPLES = r"""
   airworthy.stack.log_store_audit:
     days: 90
     max_mb: 10240
+    hostname: log1
+    ca_file: /etc/airworthy/tls/ca.crt
+    password: "{{ lookup('airworthy.stack.secret', 'log_collector_admin') }}"
   register: __log_collector_controls
 """
 
@@ -51,14 +87,26 @@ controls:
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.airworthy.stack.plugins.module_utils.control import Check, Control, judged, run_probes
+from ansible_collections.airworthy.stack.plugins.module_utils.web_client import (
+    Answer,
+    Strangers,
+    Target,
+    ask,
+    ask_as_strangers,
+    basic_auth,
+    judge_strangers,
+)
 
-REMEDIATION = "systemctl start airworthy-log-keeper.service; journalctl -u airworthy-log-keeper says what kept it"
+REMEDIATION = (
+    "systemctl start airworthy-log-keeper.service; journalctl -u airworthy-log-keeper says what kept it. "
+    "Of the reports: ansible-playbook site.yml --tags log_collector"
+)
 DAY = re.compile(r"(\d{4}-\d\d-\d\d)\.jsonl(\.zst)?")
 # The keeper runs once an hour, and rests while a file may still be written to.
 GRACE_DAYS = 1
@@ -71,29 +119,51 @@ class Log(NamedTuple):
     mode: int
 
 
-def logs(directory: str) -> Iterator[Log]:
+def files(directory: str) -> Iterator[tuple[str, os.stat_result]]:
     for where, _directories, names in os.walk(directory):
-        for name in names:
-            if found := DAY.fullmatch(name):
-                path = os.path.join(where, name)
-                try:
-                    status = os.stat(path)
-                except FileNotFoundError:
-                    continue  # the keeper has removed it just now
-                yield Log(path, date.fromisoformat(found[1]), status.st_size, stat.S_IMODE(status.st_mode))
+        for path in (os.path.join(where, name) for name in names):
+            try:
+                yield path, os.stat(path)
+            except FileNotFoundError:
+                continue  # the keeper has removed it just now
+
+
+def logs(directory: str) -> Iterator[Log]:
+    for path, status in files(directory):
+        if found := DAY.fullmatch(os.path.basename(path)):
+            yield Log(path, date.fromisoformat(found[1]), status.st_size, stat.S_IMODE(status.st_mode))
 
 
 def judge(found: Sequence[Log], days: int, max_mb: int, timer: str, today: date) -> list[Check]:
     age = (today - min((log.day for log in found), default=today)).days
     size = sum(log.size for log in found) / (1 << 20)
-    open_to_all = [log.path for log in found if log.mode & 0o007]
-    readers = f"{open_to_all[0]} is open to all" if open_to_all else "the group, and no one else"
     return [
         Check("oldest log", f"{days} days at most", f"{age} days", age <= days + GRACE_DAYS),
         Check("all logs", f"{max_mb} MiB at most", f"{size:.1f} MiB in {len(found)} files", size <= max_mb),
-        Check("who may read them", "the group, and no one else", readers, not open_to_all),
+        judge_readers("logs", {log.path: log.mode for log in found}),
         Check.equal("what removes old ones", "active", timer),
     ]
+
+
+def judge_readers(what: str, found: Mapping[str, int]) -> Check:
+    open_to_all = [path for path, mode in found.items() if mode & 0o007]
+    readers = f"{open_to_all[0]} is open to all" if open_to_all else "the group, and no one else"
+    return Check(f"who may read the {what}", "the group, and no one else", readers, not open_to_all)
+
+
+def judge_reports(found: Mapping[str, int], seen: Strangers, known: Answer) -> list[Check]:
+    return [
+        judge_readers("reports", found),
+        *judge_strangers("the reports", seen),
+        Check("the reports with the password", "200", str(known), known.status == 200),
+    ]
+
+
+def observe_reports(params: Mapping[str, Any], target: Target) -> list[Check]:
+    found = {path: stat.S_IMODE(status.st_mode) for path, status in files(params["reports"])}
+    user, password = params["user"], params["password"]
+    strangers = ask_as_strangers(target, "/", user, password)
+    return judge_reports(found, strangers, ask(target, headers=basic_auth(user, password)))
 
 
 def main() -> None:
@@ -103,6 +173,14 @@ def main() -> None:
             "max_mb": {"type": "int", "required": True},
             "directory": {"type": "path", "default": "/var/log/airworthy"},
             "timer": {"type": "str", "default": "airworthy-log-keeper.timer"},
+            "reports": {"type": "path", "default": "/var/lib/airworthy-log-collector/reports"},
+            "hostname": {"type": "str", "required": True},
+            "address": {"type": "str", "default": "127.0.0.1"},
+            "port": {"type": "int", "default": 9443},
+            "ca_file": {"type": "path", "required": True},
+            "user": {"type": "str", "default": "admin"},
+            "password": {"type": "str", "required": True, "no_log": True},
+            "timeout": {"type": "int", "default": 10},
         },
         supports_check_mode=True,
     )
@@ -112,7 +190,12 @@ def main() -> None:
         timer = module.run_command(["systemctl", "is-active", params["timer"]])[1].strip()
         found, today = list(logs(params["directory"])), datetime.now(UTC).date()
         checks = judge(found, params["days"], params["max_mb"], timer, today)
-        command = f"ls -lR {params['directory']}; systemctl list-timers {params['timer']}"
+        port = params["port"]
+        target = Target(params["hostname"], params["address"], port, port, params["ca_file"], params["timeout"])
+        checks += observe_reports(params, target)
+        # curl asks for the password, so that it stands in no history
+        listed = f"ls -lR {params['directory']} {params['reports']}; systemctl list-timers {params['timer']}"
+        command = f"{listed}; {target.curl('/', '-u', params['user'])}"
         return judged("data.retention", "quick", checks, command=command, remediation=REMEDIATION)
 
     module.exit_json(changed=False, controls=run_probes("quick", {"data.retention": retention}))

@@ -86,7 +86,7 @@ from ansible_collections.airworthy.stack.plugins.module_utils.prometheus import 
     Silent,
     moment,
 )
-from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Strangers, ask_as_strangers
+from ansible_collections.airworthy.stack.plugins.module_utils.web_client import ask_as_strangers, judge_strangers
 
 REMEDIATION = "ansible-playbook site.yml --tags monitoring"
 
@@ -167,14 +167,6 @@ def observe_alerting(prometheus: Api, alertmanager: Api) -> Alerting:
         failed=prometheus.query("sum by (integration) (increase(alertmanager_notifications_failed_total[10m])) > 0"),
         now=time.time(),
     )
-
-
-def judge_strangers(service: str, seen: Strangers) -> list[Check]:
-    return [
-        Check(f"{service} without TLS", "nothing", str(seen.plain), seen.plain.status in (0, 400)),
-        Check(f"{service} without a password", "401", str(seen.anonymous), seen.anonymous.status == 401),
-        Check(f"{service} with a wrong password", "401", str(seen.wrong), seen.wrong.status == 401),
-    ]
 
 
 def named(labels: Mapping[str, str]) -> str:

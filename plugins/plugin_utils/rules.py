@@ -76,6 +76,7 @@ SHAPES: dict[str, Callable[[str], str | None]] = {
     "base_journal_max_retention": shapes.systemd_span,
     "base_journal_max_use": shapes.systemd_size,
     "base_packages": shapes.package,
+    "log_collector_admin_networks": shapes.network,
     "monitoring_admin_networks": shapes.network,
     "monitoring_probe_paths": shapes.url_path,
     "nginx_api_prefixes": shapes.path_prefix,
@@ -182,6 +183,7 @@ def _ports(values: Values) -> Iterator[tuple[str, int]]:
         "airworthy_database_port": "database",
         "airworthy_log_port": "logs",
         "airworthy_pooler_port": "database",
+        "log_collector_web_port": "logs",
     }
     for name, tier in by_tier.items():
         if (not tier or tier in here) and isinstance(values.get(name), int):

@@ -1,10 +1,18 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Target, ask, ask_raw
+from ansible_collections.airworthy.stack.plugins.module_utils.web_client import (
+    Answer,
+    Strangers,
+    Target,
+    ask,
+    ask_raw,
+    judge_strangers,
+)
 from tls_server import DOMAIN, Page, accepting, answering, make_certificate, server_context, serving
 
 
@@ -87,3 +95,19 @@ def test_each_audit_is_one_client_and_may_be_others() -> None:
     assert known.credentials()["X-Airworthy-Probe"].startswith("key.")
     clients = (known.credentials(), known.new_client(), known.new_client())
     assert len({client["X-Airworthy-Probe"] for client in clients}) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "failed"),
+    [
+        ({}, []),
+        ({"plain": Answer(200)}, ["x without TLS"]),
+        ({"anonymous": Answer(200)}, ["x without a password"]),
+        ({"anonymous": Answer(failure="refused")}, ["x without a password"]),
+        ({"wrong": Answer(200)}, ["x with a wrong password"]),
+    ],
+)
+def test_strangers_learn_nothing(fault: dict[str, Answer], failed: list[str]) -> None:
+    good = Strangers(plain=Answer(400), anonymous=Answer(401), wrong=Answer(401))
+    checks = judge_strangers("x", replace(good, **fault))
+    assert [check.subject for check in checks if not check.ok] == failed

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from ansible_collections.airworthy.stack.plugins.module_utils.control import Check
 from ansible_collections.airworthy.stack.plugins.module_utils.prometheus import Sample, moment
-from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Answer
 from ansible_collections.airworthy.stack.plugins.modules import monitoring_audit as audit
 from prometheus_server import HOST, prometheus
 
@@ -155,21 +154,6 @@ def test_a_fault_of_alerting_fails(seen: audit.Alerting, failed: list[str]) -> N
 def test_without_a_receiver_it_says_what_to_set() -> None:
     (check,) = [check for check in audit.judge_delivery([], ALERTING) if not check.ok]
     assert "set monitoring_receivers" in check.observed
-
-
-@pytest.mark.parametrize(
-    ("fault", "failed"),
-    [
-        ({}, []),
-        ({"plain": Answer(200)}, ["x without TLS"]),
-        ({"anonymous": Answer(200)}, ["x without a password"]),
-        ({"anonymous": Answer(failure="refused")}, ["x without a password"]),
-        ({"wrong": Answer(200)}, ["x with a wrong password"]),
-    ],
-)
-def test_strangers_learn_nothing(fault: dict[str, Answer], failed: list[str]) -> None:
-    good = audit.Strangers(plain=Answer(400), anonymous=Answer(401), wrong=Answer(401))
-    assert failing(audit.judge_strangers("x", replace(good, **fault))) == failed
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,8 @@ PORTS = {
         (["database"], {"airworthy_exporter_ports": EXPORTERS | {"postgres": 9100}}, 1),
         (["edge"], {"airworthy_exporter_ports": EXPORTERS | {"postgres": 9100}}, 0),
         (["edge"], {"airworthy_exporter_ports": EXPORTERS | {"nginx": 443}}, 1),
+        (["logs"], {"log_collector_web_port": 9100}, 1),
+        (["app"], {"log_collector_web_port": 9100}, 0),
         (["app"], {"airworthy_app_port": 9464}, 0),
         (["app"], {"airworthy_app_port": 9464, "airworthy_app_metrics_path": "/metrics"}, 1),
     ],

@@ -27,7 +27,7 @@ def parser(now: datetime) -> argparse.ArgumentParser:
     new = partial(commands.add_parser, parents=[common], allow_abbrev=False)
     _search(new("search", help="print records; exit code 1 if there is none"), now)
     _errors(new("errors", help="what went wrong, by kind"), now)
-    _report(new("report", help="write what went wrong yesterday to a directory"))
+    _report(new("report", help="write the reports of yesterday to a directory"))
     _keep(new("keep", help="compress days that are over, remove old ones"))
     return whole
 
@@ -89,7 +89,7 @@ def _errors(command: argparse.ArgumentParser, now: datetime) -> None:
 
 
 def _report(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--directory", type=Path, required=True, help="gets YYYY-MM-DD/errors.html and errors.json")
+    command.add_argument("--directory", type=Path, required=True, help="gets index.html and YYYY-MM-DD/*.html")
     command.add_argument("--days", type=_count, default=30, help="for which reports are kept (%(default)s)")
 
 
