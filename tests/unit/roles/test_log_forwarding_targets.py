@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -58,8 +59,10 @@ class Program:
 
     def start(self) -> None:
         command = [sys.executable, "-I", str(PROGRAM), str(self.settings), str(self.root), str(self.state)]
+        figures = self.state / "figures.prom"
+        figures.unlink(missing_ok=True)
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE)
-        wait_for((self.state / "targets/t/begun.json").exists)
+        wait_for(lambda: figures.exists() and (self.state / "targets/t/begun.json").exists())
 
     def stop(self) -> str:
         assert self.process
@@ -408,6 +411,29 @@ def test_a_syslog_server_that_was_away_gets_everything(tmp_path: Path, certifica
         said = program.stop()
         listener.close()
     assert said.count("<4>t takes nothing: [Errno 111] Connection refused") >= 1
+
+
+def test_a_receiver_that_was_killed_before_it_took_what_was_sent_is_not_waited_for(
+    tmp_path: Path, certificate: Certificate
+) -> None:
+    server = SyslogServer(certificate)
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+
+    def serve() -> None:
+        with server.context.wrap_socket(listener.accept()[0], server_side=True) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            time.sleep(0.5)  # and then it is gone, with what it did not read
+        server.converse(listener.accept()[0])
+
+    threading.Thread(target=serve, daemon=True).start()
+    port = listener.getsockname()[1]
+    with running(tmp_path, certificate, type="syslog", address="127.0.0.1", port=port) as program:
+        program.write(*(record(number, message="x" * 1500) for number in range(400)))
+        wait_for(lambda: server.streams and len(server.frames[0]) >= 400)
+        wait_for(program.is_kept)
+        assert program.stop().count("<4>t takes nothing") == 1
+    listener.close()
 
 
 @pytest.mark.parametrize(

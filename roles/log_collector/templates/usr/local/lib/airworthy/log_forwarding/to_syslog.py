@@ -75,12 +75,14 @@ class Syslog:
         if data:
             connection.sendall(data)
         limit = time.monotonic() + TIMEOUT
-        while unacknowledged(connection):
-            if time.monotonic() > limit:
-                raise TimeoutError("it does not take what was sent")
+        while is_waiting := unacknowledged(connection) > 0:
+            if has_ended(connection) or time.monotonic() > limit:
+                break
             time.sleep(POLL)
         if has_ended(connection):
             raise ConnectionError("it has ended the connection")
+        if is_waiting:
+            raise TimeoutError("it does not take what was sent")
 
 
 def frame(entry: Entry) -> bytes:
