@@ -10,7 +10,7 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 
-from . import pki, rules
+from . import pki, rules, shapes
 from .certificate_store import CertificateStore
 from .secret_store import SecretStore
 
@@ -73,7 +73,9 @@ def _log_targets(values: Values) -> Iterator[str]:
     targets = values.get("log_collector_forward_to") or [] if "logs" in rules.tiers(values) else []
     for number, target in enumerate(targets):
         if isinstance(target, Mapping) and (file := target.get("ca_file")):
-            yield from _ca(f"log_collector_forward_to[{number}].ca_file", str(file))
+            name = f"log_collector_forward_to[{number}].ca_file"
+            wrong = shapes.absolute_path(str(file))
+            yield from [f"{name} is {file!r}; {wrong}"] if wrong else _ca(name, str(file))
 
 
 def _ca(name: str, file: str) -> Iterator[str]:

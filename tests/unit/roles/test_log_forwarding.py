@@ -390,6 +390,38 @@ def test_a_target_gets_what_it_wants(site: Site) -> None:
     assert target.ids == ["s-7"]
 
 
+def test_of_a_target_that_wants_little_much_is_read_but_not_all_at_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "MOST_READ", 1000)
+    site.level = "err"
+    site.turn_on()
+    path = site.write(*(line(number) for number in range(100)), line(100, level="err"))
+    follower = site.forwarder(Target())._follower
+    assert follower.read().is_full
+    site.run(target := Target(), lambda: bool(target.came))
+    assert target.ids == ["s-100"]
+    assert json.loads((site.state / f"{TODAY}.json").read_text())["web1/app"]["offset"] == path.stat().st_size
+
+
+def test_a_file_that_goes_between_look_and_reading_is_no_fault(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.turn_on()
+    site.write(line(1), day=YESTERDAY)
+    follower = site.forwarder(Target())._follower
+    look = follower.look
+
+    def look_and_keep() -> None:
+        look()
+        site.keep()
+
+    monkeypatch.setattr(follower, "look", look_and_keep)
+    assert follower.read().entries == []
+    assert [entry.record["id"] for entry in follower.read().entries] == ["s-1"]
+    assert "<3>" not in capsys.readouterr().err
+
+
 def test_a_batch_is_bounded_by_its_bytes(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "LARGEST", 1000)
     site.turn_on()

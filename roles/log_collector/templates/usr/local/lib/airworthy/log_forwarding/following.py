@@ -22,6 +22,7 @@ from store import Log
 
 MOST = 500  # records of a batch
 LARGEST = 1 << 20  # bytes, but for the last record
+MOST_READ = 1 << 24  # bytes that are looked at for that; a target may want few of them
 
 
 @dataclass
@@ -29,10 +30,11 @@ class Batch:
     entries: list[Entry] = field(default_factory=list)
     places: dict[Log, Place] = field(default_factory=dict)
     size: int = 0
+    read: int = 0
 
     @property
     def is_full(self) -> bool:
-        return len(self.entries) >= MOST or self.size >= LARGEST
+        return len(self.entries) >= MOST or self.size >= LARGEST or self.read >= MOST_READ
 
 
 class Follower:
@@ -77,6 +79,8 @@ class Follower:
             try:
                 self._read(log, self._unsent[log], batch)
                 self._problems.pop(log, None)
+            except FileNotFoundError:
+                continue  # it has just been compressed or removed, which the next look tells
             except OSError as error:
                 self._tell(log, str(error))
             if batch.is_full:
@@ -165,6 +169,7 @@ class Follower:
 
     def _taken(self, log: Log, piece: Piece, batch: Batch) -> str:
         """The id of the last record in it."""
+        batch.read += piece.size
         for found in piece.records:
             if not self._level or wanted.is_as_bad_as(found.record, self._level):
                 batch.entries.append(Entry(log, found.record, found.text))
