@@ -284,7 +284,7 @@ def test_loki_gets_streams_with_few_labels(tmp_path: Path, certificate: Certific
     service = Service(lambda _body: Page(204))
     with (
         service.serving(certificate) as url,
-        running(tmp_path, certificate, type="loki", url=url, tenant="team") as program,
+        running(tmp_path, certificate, type="loki", url=url, tenant=7, hosts="web1,web2") as program,
     ):
         program.write(record(1), record(2, level="info"), record(3))
         wait_for(program.is_kept)
@@ -292,7 +292,7 @@ def test_loki_gets_streams_with_few_labels(tmp_path: Path, certificate: Certific
         assert program.stop() == ""
     _command, path, headers, _body = service.requests[0]
     assert path == "/loki/api/v1/push"
-    assert (headers["X-Scope-OrgID"], headers["Content-Type"]) == ("team", "application/json")
+    assert (headers["X-Scope-OrgID"], headers["Content-Type"]) == ("7", "application/json")
     streams = [stream for request in service.requests for stream in json.loads(request[3])["streams"]]
     labels = {"host": "web1", "program": "app"}
     errors = [stream for stream in streams if stream["stream"] == labels | {"level": "err"}]

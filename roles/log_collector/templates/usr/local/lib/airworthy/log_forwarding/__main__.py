@@ -9,10 +9,8 @@ moves on when it has acknowledged what stands before it. The targets do not wait
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
-import ssl
 import sys
 import threading
 import traceback
@@ -24,39 +22,37 @@ from typing import Any
 sys.path.append(str(Path(__file__).parent.with_name("log_store")))  # reads what is stored
 
 import forward_figures
+import targets
 import wanted
 from following import Follower
 from forwarder import Forwarder
 from listing import Listing
 from places import Places
-from sinks import Sink
-from to_elasticsearch import Elasticsearch
-from to_http import Http
-from to_loki import Loki
-from to_syslog import Syslog
 
-SINKS = {"elasticsearch": Elasticsearch, "http": Http, "loki": Loki, "syslog": Syslog}
 TELL = 15.0  # seconds between two times that Prometheus is told
 PATIENCE = 5.0  # seconds for which records that are on their way are waited for
 
 
 def main() -> int:
-    targets = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    wished = targets.read(Path(sys.argv[1]))
     root, state = Path(sys.argv[2]), Path(sys.argv[3])
     stopped, failed = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    forget(state / "targets", {target["name"] for target in targets})
-    forwarders = {target["name"]: forwarder(target, root, state / "targets", stopped) for target in targets}
+    forget(state / "targets", {target["name"] for target in wished})
+    forwarders = {target["name"]: forwarder(target, root, state / "targets", stopped) for target in wished}
     threads = []
-    for target in targets:
-        run = partial(forwarders[target["name"]].run, filters(target))
+    for target in wished:
+        run = partial(forwarders[target["name"]].run, targets.filters(target))
         threads.append(threading.Thread(target=work, args=(run, stopped, failed), name=target["name"], daemon=True))
         threads[-1].start()
     figures = {name: each.figures for name, each in forwarders.items()}
     is_over = False
     while not is_over:
-        forward_figures.write(figures, state / "figures.prom")
+        try:
+            forward_figures.write(figures, state / "figures.prom")
+        except OSError as error:  # of a full disk, which ends without this program
+            print(f"<4>Prometheus cannot be told: {error}", file=sys.stderr, flush=True)
         is_over = stopped.wait(TELL)
     for thread in threads:
         thread.join(PATIENCE / len(threads))
@@ -64,20 +60,10 @@ def main() -> int:
 
 
 def forwarder(target: Mapping[str, Any], root: Path, state: Path, stopped: threading.Event) -> Forwarder:
-    hosts, programs = (partial(wanted.is_one_of, patterns=patterns) for patterns in filters(target))
+    hosts, programs = (partial(wanted.is_one_of, patterns=patterns) for patterns in targets.filters(target))
     places = Places(state / target["name"], root)
     follower = Follower(Listing(root, hosts, programs), places, target.get("level") or "")
-    return Forwarder(target["name"], follower, sink(target), places, stopped)
-
-
-def filters(target: Mapping[str, Any]) -> list[list[str]]:
-    return [sorted(target.get("hosts") or []), sorted(target.get("programs") or [])]
-
-
-def sink(target: Mapping[str, Any]) -> Sink:
-    context = ssl.create_default_context(cadata=target.get("ca") or None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return SINKS[target["type"]](target, context)
+    return Forwarder(target["name"], follower, targets.sink(target), places, stopped)
 
 
 def forget(state: Path, names: set[str]) -> None:
