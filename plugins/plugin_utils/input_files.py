@@ -10,7 +10,7 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 
-from . import pki, rules
+from . import pki, rules, shapes
 from .certificate_store import CertificateStore
 from .secret_store import SecretStore
 
@@ -22,6 +22,7 @@ def errors(values: Values, loader: DataLoader) -> list[str]:
         *_secrets(values, loader),
         *_edge_certificate(values, loader),
         *_acme_ca(values),
+        *_log_targets(values),
         *_application(values, loader),
     ]
 
@@ -63,15 +64,28 @@ def _edge_certificate(values: Values, loader: DataLoader) -> Iterator[str]:
 def _acme_ca(values: Values) -> Iterator[str]:
     """Who vouches for a private ACME service is written in a file with certificates."""
     file = values.get("airworthy_acme_ca_file")
-    if not file or "edge" not in rules.tiers(values):
-        return
+    if file and "edge" in rules.tiers(values):
+        yield from _ca("airworthy_acme_ca_file", file)
+
+
+def _log_targets(values: Values) -> Iterator[str]:
+    """So is who vouches for a private system that logs are forwarded to."""
+    targets = values.get("log_collector_forward_to") or [] if "logs" in rules.tiers(values) else []
+    for number, target in enumerate(targets):
+        if isinstance(target, Mapping) and (file := target.get("ca_file")):
+            name = f"log_collector_forward_to[{number}].ca_file"
+            wrong = shapes.absolute_path(str(file))
+            yield from [f"{name} is {file!r}; {wrong}"] if wrong else _ca(name, str(file))
+
+
+def _ca(name: str, file: str) -> Iterator[str]:
     try:
         with open(file, "rb") as content:
             pki.authorities(content.read())
     except OSError as error:
-        yield f"airworthy_acme_ca_file is {file!r}, which cannot be read ({error.strerror}); write the file of a CA"
+        yield f"{name} is {file!r}, which cannot be read ({error.strerror}); write the file of a CA"
     except ValueError:
-        yield f"airworthy_acme_ca_file is {file!r}, which holds no certificate in PEM format; write the file of a CA"
+        yield f"{name} is {file!r}, which holds no certificate in PEM format; write the file of a CA"
 
 
 def _application(values: Values, loader: DataLoader) -> Iterator[str]:

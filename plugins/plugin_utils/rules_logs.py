@@ -18,6 +18,15 @@ from . import shapes
 
 Values = Mapping[str, Any]
 
+# By type of a system that logs are forwarded to, what it must have, and what it may have besides.
+TARGETS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "syslog": (("address",), ("port",)),
+    "elasticsearch": (("url", "index"), ("user", "password")),
+    "loki": (("url",), ("tenant", "user", "password")),
+    "http": (("url",), ("token",)),
+}
+EVERY_TARGET = ("name", "type", "ca_file", "hosts", "programs", "level")
+
 SHIPPER = Path(__file__).parents[2] / "roles/log_shipping/templates/usr/local/lib/airworthy/log_shipping"
 
 
@@ -64,4 +73,42 @@ def _masking() -> ModuleType:
         sys.path.remove(str(SHIPPER))
 
 
-RULES = (collector_can_collect, sources_can_be_read, masking_rules_are_sound)
+def targets_are_complete(values: Values) -> Iterator[str]:
+    """Logs would wait for a system that never gets them. What may hold a secret, as an address, is not shown."""
+    names: set[str] = set()
+    for number, target in enumerate(values.get("log_collector_forward_to") or []):
+        if not isinstance(target, Mapping):
+            continue
+        where, name = f"log_collector_forward_to[{number}]", str(target.get("name") or "")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", name):
+            yield f"{where}.name is {name!r}; write up to 32 letters, digits, - and _"
+        elif name in names:
+            yield f"{where}.name is {name!r}, as of another one; write another name"
+        names.add(name)
+        if target.get("type") in TARGETS:
+            yield from _target_errors(where, target)
+
+
+def _target_errors(where: str, target: Values) -> Iterator[str]:
+    kind = target["type"]
+    needs, may = TARGETS[kind]
+    if lacking := [key for key in needs if not target.get(key)]:
+        yield f"{where} is of type {kind} and lacks {', '.join(lacking)}"
+    if strange := sorted(key for key, value in target.items() if value and key not in (*needs, *may, *EVERY_TARGET)):
+        yield f"{where} is of type {kind}, which has no {', '.join(strange)}; remove it"
+    if bool(target.get("user")) != bool(target.get("password")):
+        yield f"{where} has only one of user and password; write both, or neither"
+    if (url := target.get("url")) and shapes.https_address(str(url)):
+        yield f"{where}.url is no whole address with https; write one, as in https://logs.example.org"
+    if (address := target.get("address")) and (wrong := shapes.address(str(address))):
+        yield f"{where}.address is {address!r}; {wrong}"
+    if (port := target.get("port")) is not None and not 1 <= int(port) <= 65535:
+        yield f"{where}.port is {port}; write a number from 1 to 65535"
+    if (index := target.get("index")) and not re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,254}", str(index)):
+        yield f"{where}.index is {index!r}; write lower-case letters, digits, -, _ and ."
+    for key in ("tenant", "token"):
+        if target.get(key) and not re.fullmatch(r"[\x21-\x7e]+", str(target[key])):
+            yield f"{where}.{key} has characters that no header can have; write it without blanks, in ASCII"
+
+
+RULES = (collector_can_collect, sources_can_be_read, masking_rules_are_sound, targets_are_complete)

@@ -20,6 +20,7 @@ PAGE = 'job="probe_http",instance="web1",path="/"'
 DAY, HOUR = 86400, 3600
 CERTIFIED = "airworthy_certificate_timestamp_seconds"
 SHIPPER = "airworthy_log_shipper"
+FORWARDER = "airworthy_log_forwarder"
 SHIPPER_UNIT = {"name": "airworthy-log-shipper.service", "state": "active"}
 
 
@@ -192,6 +193,12 @@ CASES = [
          told("0x30", file="airworthy_backup")),
     Case("LogStoreNotKept", old("airworthy_log_store_kept_timestamp_seconds", 3 * HOUR + 960),
          old("airworthy_log_store_kept_timestamp_seconds", 3 * HOUR + 900)),
+    Case("LogForwarderBehind", one(f"{FORWARDER}_delay_seconds", 301, target="siem"),
+         one(f"{FORWARDER}_delay_seconds", 300, target="siem")),
+    Case("LogForwarderBehind", {f'{FORWARDER}_delay_seconds{{{HOST},target="siem"}}': "0x14 301x10"},
+         {f'{FORWARDER}_delay_seconds{{{HOST},target="siem"}}': "0x15 301x10"}),
+    *(Case("LogForwarderLost", {f'{FORWARDER}_{name}_total{{{HOST},target="siem"}}': "0x10 1x20"},
+           {f'{FORWARDER}_{name}_total{{{HOST},target="siem"}}': "0x2 1x30"}) for name in ("refused", "lost")),
     Case("NotCertified", one("airworthy_certificate_passed", 0), one("airworthy_certificate_passed", 1)),
     Case("NotCertified", old(CERTIFIED, 8 * DAY + 1200), old(CERTIFIED, 8 * DAY)),
     # The newest level counts.
