@@ -126,11 +126,9 @@ def main() -> None:
             "lines": {"type": "int", "default": 1000},
             "seconds": {"type": "int", "default": 5},
         },
-        supports_check_mode=True,
+        supports_check_mode=False,
     )
     params = module.params
-    if module.check_mode:
-        module.exit_json(changed=False)
     found = outage(module.run_command, params["collector"], params["lines"], params["seconds"])
     module.exit_json(changed=False, outage=found)
 
