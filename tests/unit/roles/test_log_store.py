@@ -47,11 +47,12 @@ LONG_AGO = NOW.timestamp() - 7200
 
 
 def record(number: int, day: date = YESTERDAY, **changed: Any) -> dict[str, Any]:
-    """One a minute."""
+    """One a minute, as the collector writes it."""
     moment = f"{day}T{number // 60 % 24:02}:{number % 60:02}:00.000000Z"
     return {
         "time": moment, "program": "app", "id": f"{day}-{number}", "level": "info", "message": f"said {number}",
         **{name: value for name, value in changed.items() if name != "host"}, "host": changed.get("host", "web1"),
+        "received": moment,
     }  # fmt: skip
 
 
@@ -105,7 +106,7 @@ def root(tmp_path: Path) -> Path:
 
 WHOLE = line(record(1)).strip()
 NEXT = line(record(2)).strip()
-STRANGE = b'{"message":"not understood","host":"web1"}'
+STRANGE = b'{"message":"not understood","host":"web1","received":"2026-11-26T00:00:00.000000Z"}'
 NESTED = line(record(3, fields={"host": "a", "message": "b", "time": "c", "id": "d"}, journal={})).strip()
 
 

@@ -62,10 +62,10 @@ def _objects(text: str) -> Iterator[tuple[int, int, dict[str, Any]]]:
 
 
 def is_a_record(record: dict[str, Any], before: str) -> bool:
-    """The collector puts `host` into each, at its end, and `message` into what it did not understand.
+    """The collector puts `host` and `received` at the end of each, and `message` into what it did not understand.
 
-    That `host` is the last counts only after a character behind which a field of another record may stand.
+    That `received` is the last counts only after a character behind which a field of another record may stand.
     """
     if "host" not in record or ("message" not in record and not {"id", "time"} <= record.keys()):
         return False
-    return before not in ":,[ " or next(reversed(record)) == "host"
+    return before not in ":,[ " or next(reversed(record)) == "received"
