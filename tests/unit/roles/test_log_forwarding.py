@@ -173,7 +173,7 @@ def test_a_target_that_was_away_gets_everything_in_order(
 
 def test_who_waits_is_told_for_how_long(site: Site) -> None:
     site.turn_on()
-    received = datetime.fromtimestamp(NOW - 100, UTC).isoformat()
+    received = datetime.fromtimestamp(time.time() - 100, UTC).isoformat()
     site.write(line(1)[:-2].replace('"received": "x"', f'"received": "{received}"') + "}\n")
     target = Target()
     target.says = [away] * 100
