@@ -64,8 +64,7 @@ import ipaddress
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -82,21 +81,7 @@ RunCommand = Callable[..., tuple[int, str, str]]
 def ruleset(address: str, port: int) -> str:
     family = "ip6" if ipaddress.ip_address(address).version == 6 else "ip"
     rule = f"{family} daddr {address} tcp dport {port} reject with tcp reset"
-    return f"table inet {TABLE} {{ chain output {{ type filter hook output priority -10; {rule} }} }}\n"
-
-
-@contextmanager
-def cut_off(run: RunCommand, address: str, port: int, seconds: int) -> Iterator[None]:
-    """For as long as the block runs. The timer comes before the rule, so that there is never one without an end."""
-    unit, end = f"airworthy-log-outage-{secrets.token_hex(4)}", ["nft", "delete", "table", "inet", TABLE]
-    timer = ["systemd-run", "--quiet", "--collect", f"--unit={unit}", f"--on-active={seconds + PATIENCE}s"]
-    run([*timer, *end], check_rc=True)
-    try:
-        run(["nft", "--file", "-"], data=ruleset(address, port), check_rc=True)
-        yield
-    finally:
-        run(end, check_rc=True)
-        run(["systemctl", "stop", f"{unit}.timer"], check_rc=True)
+    return f"table inet {TABLE} {{\n chain output {{\n  type filter hook output priority -10;\n  {rule}\n }}\n}}"
 
 
 def is_reached(address: str, port: int) -> bool:
@@ -108,15 +93,23 @@ def is_reached(address: str, port: int) -> bool:
 
 
 def outage(run: RunCommand, collector: Mapping[str, Any], lines: int, seconds: int) -> dict[str, Any]:
+    """The timer comes before the rule, so that there is never one without an end."""
     place, text = (collector["address"], collector["port"]), f"outage-{secrets.token_hex(8)}"
-    numbered = "\n".join(f"{text} {number}" for number in range(1, lines + 1))
-    with cut_off(run, *place, seconds):
+    unit, end = f"airworthy-log-outage-{secrets.token_hex(4)}", ["nft", "delete", "table", "inet", TABLE]
+    timer = ["systemd-run", "--quiet", "--collect", f"--unit={unit}", f"--on-active={seconds + PATIENCE}s"]
+    run([*timer, *end], check_rc=True)
+    try:
+        run(["nft", "--file", "-"], data=ruleset(*place), check_rc=True)
         over = time.monotonic() + seconds
         reached = is_reached(*place)
+        numbered = "\n".join(f"{text} {number}" for number in range(1, lines + 1))
         run(["logger", "--tag", PROGRAM], data=numbered, check_rc=True)
         time.sleep(max(0.0, over - time.monotonic()))
         reached = is_reached(*place) or reached
-    return {"program": PROGRAM, "text": text, "lines": lines, "reached": reached}
+    finally:
+        ended_before = run(end)[0] != 0  # a reload of the firewall may have done so
+        run(["systemctl", "stop", f"{unit}.timer"])
+    return {"program": PROGRAM, "text": text, "lines": lines, "reached": reached or ended_before}
 
 
 def main() -> None:
