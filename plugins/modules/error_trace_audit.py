@@ -79,7 +79,7 @@ SOURCES = {"edge": "nginx-access", "application": "app", "database": "postgresql
 BAD = ("emerg", "alert", "crit", "err")
 REMEDIATION = "docs/logs.md, Follow a request: what the application has to do for it"
 PAUSE = 0.3
-LONGEST = 100  # characters of a message in the certificate
+LONGEST = 100  # characters of a message's first line in the certificate
 Record = Mapping[str, Any]
 
 
@@ -99,7 +99,7 @@ def is_of_the_error(record: Record) -> bool:
 
 
 def told(record: Record) -> str:
-    text = str(record.get("message", ""))
+    text = next(iter(str(record.get("message", "")).splitlines()), "")
     return f"{text[:LONGEST]}{'…' if len(text) > LONGEST else ''} on {record.get('host')}"
 
 

@@ -66,10 +66,12 @@ def test_a_host_without_the_path_is_told_what_to_set() -> None:
     assert "docs/logs.md" in control.remediation
 
 
-def test_the_first_record_of_each_counts_and_long_messages_are_cut() -> None:
+def test_the_first_record_of_each_counts_and_its_first_line_is_told() -> None:
     later = APP | {"message": "later"}
     assert traces([APP, later])["application"]["message"] == "request failed"
     assert told(APP | {"message": "x" * 101}) == f"{'x' * 100}… on app1"
+    assert told(DATABASE | {"message": "division by zero\nSTATEMENT:  SELECT 1 / 0"}) == "division by zero on db1"
+    assert told({"host": "web1"}) == " on web1"
 
 
 def test_an_id_cannot_be_taken_for_an_option() -> None:
