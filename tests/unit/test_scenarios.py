@@ -10,7 +10,9 @@ import yaml
 from ansible_collections.airworthy.stack.plugins.module_utils.catalogue import CATALOGUE
 
 ROOT = Path(__file__).parents[2]
-SCENARIOS = re.search(r"^SCENARIOS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()  # type: ignore[index]
+MAKEFILE = (ROOT / "Makefile").read_text()
+CHAINS = re.findall(r"^(?:SCENARIOS|WITH_SITE) := (.*)$", MAKEFILE, re.MULTILINE)
+SCENARIOS = " ".join([*CHAINS, *re.findall(r"^\tmolecule/run .* (\w+)$", MAKEFILE, re.MULTILINE)]).split()
 ROLES = {path.name for path in (ROOT / "roles").iterdir()} - {"preflight"}  # tests/bad_input is its scenario
 PROVED = {line.id: line.proved_by for line in CATALOGUE.values() if line.proved_by}
 
