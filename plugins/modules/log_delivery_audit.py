@@ -86,7 +86,7 @@ options:
   catch_up:
     description: Seconds after an outage within which the lines of it have to arrive.
     type: int
-    default: 60
+    default: 30
 """
 
 EXAMPLES = r"""
@@ -237,7 +237,7 @@ def main() -> None:
             "level": {"type": "str", "choices": ["quick", "deep"], "default": "quick"},
             "directory": {"type": "path", "default": "/var/log/airworthy"},
             "timeout": {"type": "int", "default": 15},
-            "catch_up": {"type": "int", "default": 60},
+            "catch_up": {"type": "int", "default": 30},
         },
         supports_check_mode=True,
     )
