@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from testinfra.host import Host
+
+pytestmark = pytest.mark.long
 
 Sql = Callable[[str], str]
 Info = Callable[[], dict[str, Any]]

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
+pytestmark = pytest.mark.long
+
 Sql = Callable[[str], str]
 Archived = Callable[..., float]
 PROGRAM = "python3 -I /usr/local/lib/airworthy/recovery"

@@ -19,6 +19,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from testinfra.host import Host
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[3]
 Info = Callable[[], dict[str, Any]]
 Sql = Callable[[str], str]
