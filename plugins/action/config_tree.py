@@ -30,6 +30,7 @@ from ansible_collections.airworthy.stack.plugins.module_utils.config_tree import
 from ansible_collections.airworthy.stack.plugins.plugin_utils.template_line import failing_line
 
 SUFFIX = ".j2"
+CACHES = {"__pycache__", ".mypy_cache"}  # what running and checking programs of a role leaves beside them
 RULES = {"trim_blocks": True, "lstrip_blocks": False, "newline_sequence": "\n"}  # those of ansible.builtin.template
 
 
@@ -113,7 +114,7 @@ class ActionModule(ActionBase):
 def walk(root: str) -> Iterator[tuple[str, bool]]:
     """Every path below root, relative to it, and whether it is a directory; sorted."""
     for directory, directories, files in os.walk(root):
-        directories.sort()
+        directories[:] = sorted(set(directories) - CACHES)
         for name in directories:
             path = os.path.join(directory, name)
             if os.path.islink(path):

@@ -25,7 +25,9 @@ options:
     elements: dict
     suboptions: &tree
       src:
-        description: A directory under the role's C(templates/), or an absolute path on the controller.
+        description:
+          - A directory under the role's C(templates/), or an absolute path on the controller.
+          - What Python and mypy leave there (C(__pycache__), C(.mypy_cache)) is no part of it.
         type: str
         required: true
       dest:

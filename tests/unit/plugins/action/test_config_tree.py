@@ -172,6 +172,13 @@ def test_a_link_to_a_directory_is_refused(controller: Controller) -> None:
     assert "etc/nginx/b is a symbolic link to a directory" in controller.refuse()
 
 
+def test_what_tools_leave_beside_programs_stays_on_the_controller(controller: Controller) -> None:
+    for name in ("a.py", "__pycache__/a.cpython-311.pyc", "sub/__pycache__/b.pyc", "sub/.mypy_cache/3.11/cache.db"):
+        controller.write(f"etc/nginx/{name}", "x")
+    [tree] = controller.run()
+    assert (list(tree.files), list(tree.directories)) == (["a.py"], ["sub"])
+
+
 def test_a_source_must_be_a_directory_that_holds_files(controller: Controller) -> None:
     assert "src 'etc/nginx' is not a directory under the role's templates/" in controller.refuse()
     (controller.templates / "etc/nginx/empty").mkdir(parents=True)
