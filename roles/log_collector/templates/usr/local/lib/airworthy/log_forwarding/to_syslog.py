@@ -23,13 +23,13 @@ from typing import Any
 
 from entries import Entry
 from sinks import Outcome
+from wanted import LEVELS
 
 PORT = 6514
 TIMEOUT = 30.0  # seconds
 CLOSING = 1.0
 POLL = 0.002
 LOCAL0 = 16  # RFC 5424, 6.2.1
-LEVELS = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 UNUSUAL = re.compile(r"[^\x21-\x7e]")  # RFC 5424, 6: PRINTUSASCII
 LONGEST_HOST, LONGEST_PROGRAM = 255, 48
 
