@@ -46,6 +46,9 @@ SOMETIMES = {
     "airworthy_log_shipper_failures_total",
     "airworthy_log_shipper_delay_seconds",
     "airworthy_log_shipper_delivered_timestamp_seconds",
+    "airworthy_log_forwarder_delay_seconds",  # where they are forwarded
+    "airworthy_log_forwarder_lost_total",
+    "airworthy_log_forwarder_refused_total",
     "airworthy_log_store_bytes",
     "airworthy_log_store_files",
     "airworthy_log_store_oldest_day_timestamp_seconds",
