@@ -23,6 +23,9 @@ options:
     description: MiB that all of them may take.
     type: int
     required: true
+  readable_days:
+    description: Days that are not encrypted yet. By default, none has to be encrypted.
+    type: int
   directory:
     description: Where the collector keeps the logs.
     type: path
@@ -107,7 +110,8 @@ REMEDIATION = (
     "systemctl start airworthy-log-keeper.service; journalctl -u airworthy-log-keeper says what kept it. "
     "Of the reports: ansible-playbook site.yml --tags log_collector"
 )
-DAY = re.compile(r"(\d{4}-\d\d-\d\d)\.jsonl(\.zst)?")
+DAY = re.compile(r"(\d{4}-\d\d-\d\d)(\.\d+)?\.jsonl(\.zst)?(?P<encrypted>\.age)?")
+AGE = b"age-encryption.org/v1\n"    # with which each of its files begins
 # The keeper runs once an hour, and rests while a file may still be written to.
 GRACE_DAYS = 1
 
@@ -117,6 +121,7 @@ class Log(NamedTuple):
     day: date
     size: int  # bytes
     mode: int
+    is_encrypted: bool = False
 
 
 def files(directory: str) -> Iterator[tuple[str, os.stat_result]]:
@@ -131,7 +136,24 @@ def files(directory: str) -> Iterator[tuple[str, os.stat_result]]:
 def logs(directory: str) -> Iterator[Log]:
     for path, status in files(directory):
         if found := DAY.fullmatch(os.path.basename(path)):
-            yield Log(path, date.fromisoformat(found[1]), status.st_size, stat.S_IMODE(status.st_mode))
+            is_encrypted = bool(found["encrypted"]) and begins_with(path, AGE)
+            yield Log(path, date.fromisoformat(found[1]), status.st_size, stat.S_IMODE(status.st_mode), is_encrypted)
+
+
+def begins_with(path: str, text: bytes) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(text)) == text
+    except FileNotFoundError:
+        return True  # as above
+
+
+def judge_encryption(found: Sequence[Log], readable_days: int, today: date) -> Check:
+    readable = min((log for log in found if not log.is_encrypted), key=lambda log: log.day, default=None)
+    age = (today - readable.day).days if readable else 0
+    is_ok = age <= readable_days + GRACE_DAYS
+    seen = f"{age} days" + (f", {readable.path}" if readable and not is_ok else "")
+    return Check("oldest log that is not encrypted", f"{readable_days} days at most", seen, is_ok)
 
 
 def judge(found: Sequence[Log], days: int, max_mb: int, timer: str, today: date) -> list[Check]:
@@ -171,6 +193,7 @@ def main() -> None:
         argument_spec={
             "days": {"type": "int", "required": True},
             "max_mb": {"type": "int", "required": True},
+            "readable_days": {"type": "int"},
             "directory": {"type": "path", "default": "/var/log/airworthy"},
             "timer": {"type": "str", "default": "airworthy-log-keeper.timer"},
             "reports": {"type": "path", "default": "/var/lib/airworthy-log-collector/reports"},
@@ -190,6 +213,8 @@ def main() -> None:
         timer = module.run_command(["systemctl", "is-active", params["timer"]])[1].strip()
         found, today = list(logs(params["directory"])), datetime.now(UTC).date()
         checks = judge(found, params["days"], params["max_mb"], timer, today)
+        if params["readable_days"] is not None:
+            checks.append(judge_encryption(found, params["readable_days"], today))
         port = params["port"]
         target = Target(params["hostname"], params["address"], port, port, params["ca_file"], params["timeout"])
         checks += observe_reports(params, target)

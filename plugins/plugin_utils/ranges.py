@@ -35,6 +35,7 @@ BY_NAME: dict[str, tuple[float, float]] = {
     "base_minimum_cores": (0, 1024),
     "base_minimum_memory_mb": (0, inf),
     "log_collector_max_mb": (64, inf),
+    "log_collector_readable_days": (1, 3650),  # the reports of yesterday are made today
     "log_collector_retention_days": (1, 3650),
     "monitoring_backup_max_age_hours": (1, 8760),
     "monitoring_certificate_days": (1, 397),

@@ -25,6 +25,7 @@ TARGETS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "loki": (("url",), ("tenant", "user", "password")),
     "http": (("url",), ("token",)),
 }
+PUBLIC_KEY = re.compile(r"age1[02-9ac-hj-np-z]{58}|ssh-(ed25519|rsa) [A-Za-z0-9+/]+={0,2}( [^\r\n]*)?")
 EVERY_TARGET = ("name", "type", "ca_file", "hosts", "programs", "level")
 
 SHIPPER = Path(__file__).parents[2] / "roles/log_shipping/templates/usr/local/lib/airworthy/log_shipping"
@@ -111,4 +112,23 @@ def _target_errors(where: str, target: Values) -> Iterator[str]:
             yield f"{where}.{key} has characters that no header can have; write it without blanks, in ASCII"
 
 
-RULES = (collector_can_collect, sources_can_be_read, masking_rules_are_sound, targets_are_complete)
+def old_logs_can_be_encrypted(values: Values) -> Iterator[str]:
+    """What is no key may be a private one, and is not shown. Its checksum is age's to judge, on the server."""
+    keys = values.get("log_collector_encrypt_to") or []
+    for number, key in enumerate(keys):
+        if not PUBLIC_KEY.fullmatch(str(key)):
+            where = f"log_collector_encrypt_to[{number}]"
+            yield f"{where} is no public key; write one of age (age1…) or SSH (ssh-ed25519 … or ssh-rsa …)"
+    readable, kept = values.get("log_collector_readable_days"), values.get("log_collector_retention_days")
+    if keys and isinstance(readable, int) and isinstance(kept, int) and readable >= kept:
+        told = f"log_collector_readable_days is {readable}, and after {kept} days (log_collector_retention_days)"
+        yield f"{told} logs are removed, so that none would be encrypted; write fewer"
+
+
+RULES = (
+    collector_can_collect,
+    sources_can_be_read,
+    masking_rules_are_sound,
+    targets_are_complete,
+    old_logs_can_be_encrypted,
+)

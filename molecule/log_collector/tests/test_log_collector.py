@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from testinfra.host import Host
 
+ROOT = Path(__file__).parents[3]
 STORE = "/var/log/airworthy"
 YESTERDAY = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
 
@@ -51,6 +53,23 @@ def test_a_day_that_is_over_is_freed_of_duplicates_and_compressed(host: Host, ye
     assert [json.loads(each)["id"] for each in kept] == ["s-1", "s-2", "s-3"]
     mode = host.file(f"{yesterday}/{YESTERDAY}.jsonl.zst")
     assert (mode.user, mode.group, oct(mode.mode)) == ("airworthy-logs", "adm", "0o640")
+
+
+def test_what_is_old_is_readable_with_the_private_key_alone(host: Host, yesterday: str) -> None:
+    old = (datetime.now(UTC) - timedelta(days=9)).date().isoformat()
+    host.check_output("mv %s %s", f"{yesterday}/{YESTERDAY}.jsonl", f"{yesterday}/{old}.jsonl")
+    host.check_output("systemctl start airworthy-log-keeper")
+    assert host.check_output("ls %s", yesterday) == f"{old}.jsonl.zst.age"
+    assert host.run("grep -r 'line 1' %s", yesterday).rc == 1
+
+    search = "airworthy-logs search --host web1 --program story --json"
+    without = host.run(f"{search} --since {old}")
+    assert (without.rc, without.stdout) == (1, "")
+    assert "are encrypted: --identity FILE reads them" in without.stderr
+
+    key = (ROOT / "lab/id_ed25519").read_text()
+    found = host.check_output(f"echo %s | {search} --since {old} --identity /dev/stdin", key)
+    assert [json.loads(each)["id"] for each in found.splitlines()] == ["s-1", "s-2", "s-3"]
 
 
 def test_a_request_is_found_in_whatever_file_it_is(host: Host, yesterday: str) -> None:

@@ -337,7 +337,7 @@ def test_what_is_removed_before_it_was_sent_is_counted(
     forwarding = site.run(target, is_removed)
     assert target.ids == ["a-1", "c-1"]
     assert forwarding.figures.lost == 1
-    assert f"<3>web1/b of {TODAY} was removed before all of it was sent" in capsys.readouterr().err
+    assert f"<3>web1/b of {TODAY} was removed or encrypted before all of it was sent" in capsys.readouterr().err
     # What was sent, and goes while nothing looks, is not lost.
     site.write(line(2), day=YESTERDAY)
     site.run(target := Target(), lambda: len(target.came) == 1)

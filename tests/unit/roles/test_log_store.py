@@ -9,91 +9,53 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.airworthy.stack.plugins.module_utils.exporter_figures import Figures
-from role_programs import ROLES, program_directory
+from log_files import (
+    COMMAND,
+    LONG_AGO,
+    NOW,
+    PROGRAM,
+    TODAY,
+    YESTERDAY,
+    Killed,
+    Killer,
+    kept,
+    line,
+    lines,
+    names,
+    numbers,
+    put,
+    record,
+    run,
+    unpacked,
+)
+from role_programs import program_directory
 
-PROGRAM = "log_collector/templates/usr/local/lib/airworthy/log_store"
 with program_directory(PROGRAM):
     import digest
     import digest_page
     import display
     import keeping
     import kinds
-    import packing
     import period
     import reading
     import report
     import retention
     import salvage
     import search
+    import staging
     import store
     import wanted
     import zstd_command
 
 pytestmark = pytest.mark.skipif(not shutil.which(zstd_command.ZSTD), reason="the command zstd is not installed")
-
-COMMAND = [sys.executable, "-I", str(ROLES / PROGRAM)]
-NOW = datetime(2026, 11, 27, 19, 0, tzinfo=UTC)
-TODAY, YESTERDAY = date(2026, 11, 27), date(2026, 11, 26)
-LONG_AGO = NOW.timestamp() - 7200
-
-
-def record(number: int, day: date = YESTERDAY, **changed: Any) -> dict[str, Any]:
-    """One a minute, as the collector writes it."""
-    moment = f"{day}T{number // 60 % 24:02}:{number % 60:02}:00.000000Z"
-    return {
-        "time": moment, "program": "app", "id": f"{day}-{number}", "level": "info", "message": f"said {number}",
-        **{name: value for name, value in changed.items() if name != "host"}, "host": changed.get("host", "web1"),
-        "received": moment,
-    }  # fmt: skip
-
-
-def line(found: dict[str, Any]) -> bytes:
-    return json.dumps(found, separators=(",", ":")).encode() + b"\n"
-
-
-def lines(numbers: Sequence[int], day: date = YESTERDAY, **changed: Any) -> bytes:
-    return b"".join(line(record(number, day, **changed)) for number in numbers)
-
-
-def put(root: Path, text: bytes, day: date = YESTERDAY, host: str = "web1", program: str = "app") -> store.Log:
-    """The plain file of a log, last written to two hours ago."""
-    log = store.Log(day, host, program, root / host / program)
-    log.directory.mkdir(parents=True, exist_ok=True)
-    log.plain.write_bytes(text)
-    log.plain.chmod(0o640)
-    os.utime(log.plain, (LONG_AGO, LONG_AGO))
-    return log
-
-
-def numbers(log: store.Log) -> list[int]:
-    """Those of all records that a reader finds, in the order of the files."""
-    return [int(found.record["id"].rpartition("-")[2]) for found in reading.records(log, reading.Counts())]
-
-
-def names(root: Path) -> list[str]:
-    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
-
-
-def unpacked(path: Path) -> bytes:
-    return subprocess.run([zstd_command.ZSTD, "-dcq", path], check=True, capture_output=True).stdout
-
-
-def kept(root: Path, days: int = 90, max_mb: int = 100, figures: Path | None = None) -> int:
-    return keeping.keep(root, days, max_mb, figures, NOW.timestamp())
-
-
-def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=60, **options)
-
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
@@ -216,37 +178,6 @@ def test_late_lines_are_merged_with_what_is_compressed(root: Path) -> None:
     assert unpacked(log.packed) == lines([1, 2, 3, 4])
 
 
-class Killed(BaseException):
-    """No program can do anything about it."""
-
-
-class Killer:
-    """Lets the program die before or after its n-th step on the disk; a dead one takes no further step."""
-
-    STEPS = ("open", "fsync", "utime", "fchmod", "rename", "unlink")
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int, is_before: bool) -> None:
-        self._at, self._is_before, self.count, self._is_dead = at, is_before, 0, False
-        for name in self.STEPS:
-            monkeypatch.setattr(os, name, self._fatal(getattr(os, name)))
-
-    def _fatal(self, step: Callable[..., Any]) -> Callable[..., Any]:
-        def taken(*arguments: Any, **options: Any) -> Any:
-            self.count += not self._is_dead
-            is_last = self.count == self._at
-            if self._is_dead or (is_last and self._is_before):
-                self._is_dead = True
-                raise Killed
-            try:
-                return step(*arguments, **options)
-            finally:
-                if is_last:
-                    self._is_dead = True
-                    raise Killed
-
-        return taken
-
-
 @pytest.mark.parametrize("is_before", [True, False], ids=["before", "after"])
 @pytest.mark.parametrize("is_late", [False, True], ids=["first", "late"])
 def test_whenever_it_is_killed_nothing_is_lost_and_the_next_run_puts_it_right(
@@ -308,14 +239,14 @@ def test_what_is_written_to_while_it_is_compressed_waits(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = put(root, lines([1]))
-    give = packing._give
+    give = staging.give
 
     def write_and_give(*arguments: Any) -> None:
         with log.plain.open("ab") as file:
             file.write(lines([2]))
         give(*arguments)
 
-    monkeypatch.setattr(packing, "_give", write_and_give)
+    monkeypatch.setattr(staging, "give", write_and_give)
     assert kept(root) == 1
     assert names(root) == ["web1/app/2026-11-26.jsonl"]
     assert numbers(log) == [1, 2]
@@ -485,7 +416,7 @@ def test_only_days_that_can_hold_the_period_are_opened(site: Path, monkeypatch: 
     put(site, lines([1], date(2026, 11, 20)), date(2026, 11, 20))
     read: list[date] = []
 
-    def noted(log: store.Log, *_: Any) -> Iterator[salvage.Found]:
+    def noted(log: store.Log, *_: Any, **_options: Any) -> Iterator[salvage.Found]:
         read.append(log.day)
         return iter(())
 

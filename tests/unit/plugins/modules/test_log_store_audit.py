@@ -38,6 +38,29 @@ def test_a_fault_of_the_store_fails(found: list[audit.Log], timer: str, failed: 
     assert failing(audit.judge(found, 10, 2, timer, TODAY)) == failed
 
 
+@pytest.mark.parametrize(
+    ("day", "is_encrypted", "is_ok"),
+    [("2026-11-19", False, True), ("2026-11-18", False, False), ("2026-11-01", True, True)],
+)
+def test_a_day_that_ought_to_be_encrypted_fails(day: str, is_encrypted: bool, is_ok: bool) -> None:
+    old = OLD._replace(path="/old", day=date.fromisoformat(day), is_encrypted=is_encrypted)
+    check = audit.judge_encryption([old, NEW], 7, TODAY)
+    assert check.ok == is_ok
+    assert ("/old" in check.observed) != is_ok
+
+
+def test_a_name_alone_does_not_make_a_file_encrypted(tmp_path: Path) -> None:
+    (tmp_path / "2026-11-01.jsonl.zst.age").write_bytes(b"age-encryption.org/v1\n-> X25519")
+    (tmp_path / "2026-11-01.2.jsonl.zst.age").write_bytes(b'{"message":"readable"}')
+    (tmp_path / "2026-11-01.jsonl.zst").write_bytes(b"age-encryption.org/v1\n")
+    found = {Path(log.path).name: log.is_encrypted for log in audit.logs(str(tmp_path))}
+    assert found == {
+        "2026-11-01.jsonl.zst.age": True,
+        "2026-11-01.2.jsonl.zst.age": False,
+        "2026-11-01.jsonl.zst": False,
+    }
+
+
 def test_only_what_is_named_like_a_day_is_a_log(tmp_path: Path) -> None:
     for name in ("2026-11-26.jsonl.zst", ".2026-11-26.jsonl.zst.new", "notes"):
         (tmp_path / name).write_text("x")

@@ -57,6 +57,34 @@ def test_one_that_would_never_get_anything_is_refused(target: dict[str, Any], ex
     assert "hunter2" not in error
 
 
+@pytest.mark.parametrize(
+    ("key", "is_sound"),
+    [
+        ("age1" + "q" * 58, True),
+        ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHx you@laptop", True),
+        ("ssh-rsa AAAAB3NzaC1yc2EAAAADAQ==", True),
+        ("AGE-SECRET-KEY-1QQQ", False),
+        ("age1tooshort", False),
+        ("ecdsa-sha2-nistp256 AAAA", False),
+        ("ssh-ed25519 AAAA\nage1" + "q" * 58, False),
+        ("/home/you/.ssh/id_ed25519.pub", False),
+        (None, False),
+    ],
+)
+def test_logs_are_encrypted_for_public_keys_alone_and_no_other_is_shown(key: str | None, is_sound: bool) -> None:
+    found = list(rules_logs.old_logs_can_be_encrypted({"log_collector_encrypt_to": [key]}))
+    assert [error.partition(";")[0] for error in found] == (
+        [] if is_sound else ["log_collector_encrypt_to[0] is no public key"]
+    )
+
+
+def test_a_log_that_is_removed_first_is_never_encrypted() -> None:
+    days = {"log_collector_readable_days": 7, "log_collector_retention_days": 7}
+    (error,) = rules_logs.old_logs_can_be_encrypted({"log_collector_encrypt_to": ["age1" + "q" * 58], **days})
+    assert error.startswith("log_collector_readable_days is 7, and after 7 days")
+    assert not list(rules_logs.old_logs_can_be_encrypted({"log_collector_encrypt_to": [], **days}))
+
+
 def test_each_has_a_name_of_its_own() -> None:
     assert errors(SYSLOG, SEARCH, HOOK | {"name": "b"}) == [
         "log_collector_forward_to[1].name is 'a', as of another one; write another name"

@@ -111,7 +111,7 @@ class Follower:
         self._ended.pop(log, None)
         if is_unsent or (self._is_first and place and not (place.plain or place.packed)):
             self.lost += 1
-            say(f"<3>{named(log)} was removed before all of it was sent")
+            say(f"<3>{named(log)} was removed or encrypted before all of it was sent")
 
     def _in_turn(self) -> list[Log]:
         """Programs in turn, the days of each in order. Of compressed files, only one is read at a time."""

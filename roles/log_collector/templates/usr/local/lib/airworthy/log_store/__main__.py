@@ -22,6 +22,7 @@ import display
 import keeping
 import period
 import report
+from encrypting import Encryption
 from search import Search
 from wanted import Wanted
 
@@ -57,7 +58,7 @@ def search(arguments: argparse.Namespace, now: datetime) -> int:
     )  # fmt: skip
     form = arguments.form or ("short" if sys.stdout.isatty() else "json")
     shown = display.as_line if form == "short" else display.as_json
-    found, is_found = Search(arguments.store, wanted), False
+    found, is_found = Search(arguments.store, wanted, arguments.identity), False
     for entry in found.entries():
         is_found = True
         print(shown(entry))
@@ -66,7 +67,7 @@ def search(arguments: argparse.Namespace, now: datetime) -> int:
 
 def errors(arguments: argparse.Namespace, now: datetime) -> int:
     asked = period.Period(arguments.since, min(arguments.until, period.text_of(now)))
-    found, problems = digest.made(arguments.store, asked)
+    found, problems = digest.made(arguments.store, asked, arguments.identity)
     if arguments.form == "json":
         print(json.dumps(found.told(), indent=1))
     elif arguments.form == "html":
@@ -81,7 +82,8 @@ def write_report(arguments: argparse.Namespace, now: datetime) -> int:
 
 
 def keep(arguments: argparse.Namespace, _now: datetime) -> int:
-    return keeping.keep(arguments.store, arguments.days, arguments.max_mb, arguments.figures)
+    encryption = Encryption(arguments.encrypt_to, arguments.readable_days) if arguments.encrypt_to else None
+    return keeping.keep(arguments.store, arguments.days, arguments.max_mb, arguments.figures, encryption=encryption)
 
 
 COMMANDS = {"search": search, "errors": errors, "report": write_report, "keep": keep}

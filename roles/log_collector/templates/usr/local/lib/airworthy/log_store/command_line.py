@@ -28,7 +28,7 @@ def parser(now: datetime) -> argparse.ArgumentParser:
     _search(new("search", help="print records; exit code 1 if there is none"), now)
     _errors(new("errors", help="what went wrong, by kind"), now)
     _report(new("report", help="write the reports of yesterday to a directory"))
-    _keep(new("keep", help="compress days that are over, remove old ones"))
+    _keep(new("keep", help="compress and encrypt days that are over, remove old ones"))
     return whole
 
 
@@ -47,6 +47,18 @@ def _period(command: argparse.ArgumentParser, now: datetime, since: str | None) 
     time = partial(_asked, now=now)
     command.add_argument("--since", metavar="T", type=time, default=since, help=f"{TIME}; that or later")
     command.add_argument("--until", metavar="T", type=time, default=period.ENDLESS, help="earlier than that")
+
+
+def _identity(command: argparse.ArgumentParser) -> None:
+    meaning = "private key for days that are encrypted, as `age -i` takes it; /dev/stdin leaves none on this server"
+    command.add_argument("--identity", metavar="FILE", type=_content, help=meaning)
+
+
+def _content(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _asked(text: str, now: datetime) -> str:
@@ -68,6 +80,7 @@ def _search(command: argparse.ArgumentParser, now: datetime) -> None:
     command.add_argument("--level", choices=LEVELS, default="", help="that or worse")
     command.add_argument("--match", metavar="REGEX", type=_pattern, help="in the message or the fields")
     _period(command, now, None)
+    _identity(command)
     form = command.add_mutually_exclusive_group()
     form.add_argument("--json", dest="form", action="store_const", const="json", help="JSON lines (else)")
     form.add_argument("--short", dest="form", action="store_const", const="short", help="a line each (on a terminal)")
@@ -83,6 +96,7 @@ def _pattern(text: str) -> re.Pattern[str]:
 def _errors(command: argparse.ArgumentParser, now: datetime) -> None:
     command.description = "Records of level err or worse and requests that failed, from the most frequent kind on."
     _period(command, now, "-24h")
+    _identity(command)
     form = command.add_mutually_exclusive_group()
     form.add_argument("--json", dest="form", action="store_const", const="json")
     form.add_argument("--html", dest="form", action="store_const", const="html")
@@ -96,6 +110,8 @@ def _report(command: argparse.ArgumentParser) -> None:
 def _keep(command: argparse.ArgumentParser) -> None:
     command.add_argument("--days", type=_count, required=True, help="for which logs are kept")
     command.add_argument("--max-mb", type=_count, required=True, help="MiB that they may take; oldest days go first")
+    command.add_argument("--encrypt-to", metavar="FILE", type=Path, help="public keys, as `age -R` takes them")
+    command.add_argument("--readable-days", type=_count, default=7, help="that are not encrypted yet (%(default)s)")
     command.add_argument("--figures", type=Path, help="file to be written for Prometheus")
 
 

@@ -60,9 +60,9 @@ class Digest:
         return {**self.period._asdict(), "kinds": [kind.told() for kind in self.kinds], "others": self.others}
 
 
-def made(root: Path, period: Period) -> tuple[Digest, int]:
+def made(root: Path, period: Period, identity: bytes | None = None) -> tuple[Digest, int]:
     """The digest, and how many logs could not be read wholly."""
-    search = Search(root, Wanted(period))
+    search = Search(root, Wanted(period), identity)
     return counted(search.unordered(line_filter(period)), period), search.problems
 
 

@@ -1,5 +1,5 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The hourly work: days that are over are compressed, old ones removed, Prometheus is told."""
+"""The hourly work: days that are over are compressed and encrypted, old ones removed, Prometheus is told."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import encrypting
 import packing
 import retention
 import store
 import store_figures
+from encrypting import Encryption
 from store import Log
 from store_figures import Figures
 
@@ -27,7 +29,14 @@ class Busy(OSError):
     """Another run has not ended."""
 
 
-def keep(root: Path, days: int, max_mb: int, figures_file: Path | None, now: float | None = None) -> int:
+def keep(
+    root: Path,
+    days: int,
+    max_mb: int,
+    figures_file: Path | None,
+    now: float | None = None,
+    encryption: Encryption | None = None,
+) -> int:
     """The exit code: 1 if something could not be done, all else is done then. Busy, OSError if nothing was begun."""
     with alone(root):
         now = time.time() if now is None else now
@@ -39,6 +48,8 @@ def keep(root: Path, days: int, max_mb: int, figures_file: Path | None, now: flo
         old = retention.too_old(store.files(root), today, days)
         figures.removed_days += retention.remove(root, old, f"older than {days} days")
         problems += _pack(root, today, now, figures)
+        if encryption:
+            problems += _encrypt(root, today, encryption)
         much = retention.too_much(store.files(root), today, max_mb * MIB)
         figures.removed_days += retention.remove(root, much, f"all logs may take {max_mb} MiB")
         retention.remove_empty(root)
@@ -75,6 +86,19 @@ def _pack(root: Path, today: date, now: float, figures: Figures) -> int:
             print(f"<3>{log.plain} stays as it is: {error}", file=sys.stderr, flush=True)
             continue
         figures.add(log.host, counts)
+    return problems
+
+
+def _encrypt(root: Path, today: date, encryption: Encryption) -> int:
+    """What is not compressed yet waits for that."""
+    problems = 0
+    for log in sorted({file.log for file in store.files(root) if file.path.name.endswith(store.PACKED)}):
+        try:
+            if log.day < today - timedelta(days=encryption.days) and not log.plain.exists():
+                encrypting.encrypt(log, encryption.recipients)
+        except OSError as error:
+            problems += 1
+            print(f"<3>{log.packed} is not encrypted: {error}", file=sys.stderr, flush=True)
     return problems
 
 

@@ -12,17 +12,14 @@ Whenever this is killed, a reader finds each record once, and the next run puts 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import ExitStack
 from typing import IO
 
 import reading
+import staging
 import zstd_command
 from reading import Counts, Opened
 from store import Log
-
-MODE = 0o640
 
 
 def packed(log: Log) -> Counts:
@@ -31,58 +28,28 @@ def packed(log: Log) -> Counts:
         files = Opened(log, stack)
         if files.is_repeated:
             log.plain.unlink()
-            _to_disk(log.directory)
+            staging.to_disk(log.directory)
             return Counts()
         if not files.plain:
             return Counts()
         before = os.fstat(files.plain.fileno())
         counts = Counts()
-        with _staged(log.staged) as descriptor:
+        with staging.staged(log.staged) as descriptor:
             with zstd_command.compressing(descriptor) as target:
-                for found in reading.read(log, files, counts):
+                for found in reading.read(files, counts):
                     target.write(found.text + b"\n")
-            _give(descriptor, before)
+            staging.give(descriptor, before)
             os.fsync(descriptor)
             if _has_changed(files.plain, before):
                 raise OSError(f"{log.plain} was written to meanwhile, and has to wait for the next time")
         os.rename(log.staged, log.packed)
-        _to_disk(log.directory)
+        staging.to_disk(log.directory)
         if not _has_changed(files.plain, before):
             os.unlink(log.plain)
-            _to_disk(log.directory)
+            staging.to_disk(log.directory)
         return counts
-
-
-@contextmanager
-def _staged(path: Path) -> Iterator[int]:
-    """A new file, gone again if anything goes wrong."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, MODE)
-    try:
-        yield descriptor
-    except BaseException:
-        os.unlink(path)
-        raise
-    finally:
-        os.close(descriptor)
-
-
-def _give(descriptor: int, like: os.stat_result) -> None:
-    """Mode, owner and time of the file that it is made of."""
-    own = os.fstat(descriptor)
-    if (own.st_uid, own.st_gid) != (like.st_uid, like.st_gid):
-        os.fchown(descriptor, like.st_uid, like.st_gid)
-    os.fchmod(descriptor, MODE)
-    os.utime(descriptor, ns=(like.st_mtime_ns, like.st_mtime_ns))
 
 
 def _has_changed(file: IO[bytes], before: os.stat_result) -> bool:
     now = os.fstat(file.fileno())
     return (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns)
-
-
-def _to_disk(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import age_command
 import salvage
 import zstd_command
 from salvage import Found
@@ -58,36 +59,58 @@ class Window:
 
 
 class Opened:
-    """Both files of a log, as they are at one moment; `plain` is None if what it has is in `packed` already.
+    """The files of a log, as they are at one moment; `plain` is None if what it has is in `packed` already.
 
     A file is compressed, put in place, and only then is the plain one removed. Both have the same time then, so what a
-    kill in between leaves is known. Opening the plain one first misses nothing while that happens.
+    kill in between leaves is known. Opening the plain one first misses nothing while that happens. It is the same once
+    more when the compressed one is encrypted.
     """
 
-    def __init__(self, log: Log, stack: ExitStack) -> None:
+    def __init__(self, log: Log, stack: ExitStack, identity: bytes | None = None) -> None:
+        self._log, self._identity = log, identity
         self.plain = _opened(log.plain, stack)
         self.packed = _opened(log.packed, stack)
         self.is_repeated = bool(self.plain and self.packed and _changed(self.plain) == _changed(self.packed))
         if self.is_repeated:
             self.plain = None
+        self.encrypted = [(path, file) for path in log.encrypted if (file := _opened(path, stack))]
+        if self.packed and _changed(self.packed) in {_changed(file) for _path, file in self.encrypted}:
+            self.packed = None
+
+    def unpacked(self, with_encrypted: bool) -> Iterator[AbstractContextManager[IO[bytes]]]:
+        """What is in those that are compressed."""
+        for path, file in self.encrypted if with_encrypted else ():
+            yield age_command.opened(file, path, self._identity)
+        if self.packed:
+            yield zstd_command.opened(self.packed, self._log.packed)
 
 
 def records(
-    log: Log, counts: Counts, wanted: Callable[[bytes], bool] | None = None, window: int = WINDOW
+    log: Log,
+    counts: Counts,
+    wanted: Callable[[bytes], bool] | None = None,
+    window: int = WINDOW,
+    *,
+    identity: bytes | None = None,
 ) -> Iterator[Found]:
-    """Of both files; `wanted` looks at a line before it is parsed. OSError if one cannot be read or is damaged."""
+    """Of all files; `wanted` looks at a line before it is parsed. OSError if one cannot be read or is damaged."""
     with ExitStack() as stack:
-        yield from read(log, Opened(log, stack), counts, wanted, window)
+        yield from read(Opened(log, stack, identity), counts, wanted, window, with_encrypted=True)
 
 
 def read(
-    log: Log, files: Opened, counts: Counts, wanted: Callable[[bytes], bool] | None = None, window: int = WINDOW
+    files: Opened,
+    counts: Counts,
+    wanted: Callable[[bytes], bool] | None = None,
+    window: int = WINDOW,
+    *,
+    with_encrypted: bool = False,
 ) -> Iterator[Found]:
     seen = Window(window)
     damage = None
-    if files.packed:
+    for unpacked in files.unpacked(with_encrypted):
         try:
-            with zstd_command.opened(files.packed, log.packed) as file:
+            with unpacked as file:
                 yield from _records(file, seen, counts, wanted)
         except zstd_command.Failed as error:
             damage = error

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import period
 import reading
 import store
+from age_command import NoIdentity
 from reading import Counts
 from store import Log
 from wanted import Wanted
@@ -32,8 +33,9 @@ class Entry(NamedTuple):
 class Search:
     """After it, `problems` says how many logs could not be read wholly."""
 
-    def __init__(self, root: Path, wanted: Wanted) -> None:
-        self._root, self._wanted = root, wanted
+    def __init__(self, root: Path, wanted: Wanted, identity: bytes | None = None) -> None:
+        self._root, self._wanted, self._identity = root, wanted, identity
+        self._has_told_of_encryption = False
         self.problems = 0
 
     def entries(self) -> Iterator[Entry]:
@@ -58,11 +60,17 @@ class Search:
     def _entries(self, log: Log, line_filter: Callable[[bytes], bool]) -> Iterator[Entry]:
         time = beginning(log.day)
         try:
-            for found in reading.records(log, Counts(), line_filter, WINDOW):
+            for found in reading.records(log, Counts(), line_filter, WINDOW, identity=self._identity):
                 # A record without a time is as old as the one before it.
                 time = period.told(found.record.get("time"), time)
                 if self._wanted.has(found.record, time):
                     yield Entry(time, log.host, found.record)
+        except NoIdentity:
+            self.problems += 1
+            if not self._has_told_of_encryption:  # else it would be told of each log
+                self._has_told_of_encryption = True
+                told = f"{log.day} and perhaps other days are encrypted: --identity FILE reads them"
+                print(told, file=sys.stderr, flush=True)
         except OSError as error:
             self.problems += 1
             print(f"{log.directory / str(log.day)}: not all can be read: {error}", file=sys.stderr, flush=True)

@@ -31,7 +31,7 @@ def opened(file: IO[bytes], path: Path) -> Iterator[IO[bytes]]:
             if not is_read:
                 process.kill()  # whoever reads has enough
         if process.wait():
-            raise Failed(f"{path} is damaged: {_told(process)}")
+            raise Failed(f"{path} is damaged: {told(process)}")
 
 
 @contextmanager
@@ -50,13 +50,13 @@ def compressing(descriptor: int) -> Iterator[IO[bytes]]:
                 target.close()
             process.wait()
             if isinstance(error, BrokenPipeError):
-                raise Failed(_told(process)) from None
+                raise Failed(told(process)) from None
             raise
         if process.wait():
-            raise Failed(_told(process))
+            raise Failed(told(process))
 
 
-def _told(process: subprocess.Popen[bytes]) -> str:
+def told(process: subprocess.Popen[bytes]) -> str:
     """What it has said to its end, which fits into a pipe."""
     said = cast(IO[bytes], process.stderr).read().decode(errors="replace")
-    return " ".join(said.split()) or "zstd does not say why"
+    return " ".join(said.split()) or "it does not say why"
