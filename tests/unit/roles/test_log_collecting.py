@@ -34,7 +34,7 @@ class Collector:
 
     def __init__(self, directory: Path, certificates: dict[str, Certificate]) -> None:
         self.store, self.certificates = directory / "store", certificates
-        self.settings = directory / "settings.json"
+        self.settings, self.journal = directory / "settings.json", directory / "journal"
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         own, client = certificates["log1"], certificates["web1"]
@@ -44,7 +44,8 @@ class Collector:
 
     def start(self, before: Callable[[], None] | None = None) -> None:
         command = [sys.executable, "-I", str(PROGRAM), str(self.settings), str(self.store)]
-        self.process = subprocess.Popen(command, preexec_fn=before)
+        with self.journal.open("a") as journal:
+            self.process = subprocess.Popen(command, preexec_fn=before, stderr=journal)
         limit = time.monotonic() + 10
         while time.monotonic() < limit:
             try:
@@ -159,6 +160,31 @@ def test_who_has_a_certificate_of_another_ca_or_none_is_refused(collector: Colle
     collector.connect().deliver([line(1)])
 
 
+def test_it_tells_whom_it_has_refused_and_why(collector: Collector) -> None:
+    def is_told(text: str, times: int = 1) -> bool:
+        return bool(wait_for(lambda: collector.journal.read_text().count(text) >= times, 5, pause=0.02))
+
+    with pytest.raises(OSError):
+        collector.connect("stranger").deliver([line(1)])
+    assert is_told("<4>refused 127.0.0.1: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: ")
+    anonymous = ssl.create_default_context(cafile=collector.certificates["log1"].ca)
+    with pytest.raises(OSError):
+        relp.Connection(relp.Collector("127.0.0.1", collector.port, "log1", 5), anonymous).deliver([line(1)])
+    assert is_told("<4>refused 127.0.0.1: [SSL: PEER_DID_NOT_RETURN_A_CERTIFICATE]")
+    with socket.create_connection(("127.0.0.1", collector.port)) as plain:
+        plain.sendall(b"1 open 0\n" * 9)
+        assert is_told("<4>refused 127.0.0.1: [SSL: ", 3)
+    socket.create_connection(("127.0.0.1", collector.port)).close()
+    assert is_told("<4>refused 127.0.0.1: it has left before it had a certificate", 2)  # so has the fixture
+    collector.connect().deliver([line(1)])
+
+
+def test_it_is_reached_by_ipv4_and_ipv6(collector: Collector) -> None:
+    for address in ("127.0.0.1", "::1"):
+        relp.Connection(relp.Collector(address, collector.port, "log1", 2), collector.context()).deliver([line(1)])
+    assert len(collector.records()) == 1
+
+
 def test_no_message_is_too_strange_to_be_kept_in_its_place(collector: Collector) -> None:
     strange = [
         message("no JSON at all"),
@@ -201,9 +227,11 @@ def test_other_commands_are_answered_as_the_protocol_says(collector: Collector) 
 
 def test_it_ends_at_once_whoever_is_connected(collector: Collector) -> None:
     connection = collector.connect()
+    connection.deliver([line(0)])
     collector.stop()
     with pytest.raises(OSError):
         connection.deliver([line(1)])
+    assert "Traceback" not in collector.journal.read_text()
 
 
 def test_a_silent_client_is_asked_whether_it_is_still_there(collector: Collector) -> None:
@@ -214,5 +242,6 @@ def test_a_silent_client_is_asked_whether_it_is_still_there(collector: Collector
 
 def timers(port: int) -> list[str]:
     """What the kernel waits for in each connection of that server."""
-    sockets = [entry.split() for entry in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    tables = [Path("/proc/net", name).read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
+    sockets = [entry.split() for table in tables for entry in table]
     return [entry[5][:2] for entry in sockets if entry[1].endswith(f":{port:04X}") and entry[3] == ESTABLISHED]

@@ -17,6 +17,7 @@ import ssl
 import sys
 from pathlib import Path
 
+import listening
 from server import Server
 from store import Store
 
@@ -32,11 +33,9 @@ async def main() -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    listening = await asyncio.start_server(
-        server.serve, None, settings["port"], ssl=context, ssl_handshake_timeout=15, backlog=256
-    )
+    accepting = asyncio.create_task(listening.accept(listening.listen(settings["port"]), context, server.serve))
     await stopped.wait()
-    listening.close()  # what was acknowledged is on the disk, so that clients need not be waited for
+    accepting.cancel()  # what was acknowledged is on the disk, so that clients need not be waited for
 
 
 if __name__ == "__main__":

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import listening
 import relp_frames
+from journal import tell
 from store import Store
 from syslog_lines import line, utc_now
 
 CHUNK = 256 * 1024  # bytes that are read at a time
+NO_CLIENT = "its certificate has the name of no client"
 REST = 5.0  # seconds for which a client rests whose lines could not be written
 # After 60 s of silence a client is asked whether it is still there, and after another 45 s it is not.
 KEEPALIVE = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 15, socket.TCP_KEEPCNT: 3}
@@ -28,13 +30,15 @@ class Server:
         keep_alive(writer.get_extra_info("socket"))
         try:
             if host is None:
-                return tell(f"refused {writer.get_extra_info('peername')}: its certificate has the name of no client")
+                return tell(f"refused {listening.printed(writer.get_extra_info('peername'))}: {NO_CLIENT}")
             await self._serve(host, reader, writer)
         except relp_frames.Malformed as error:
             tell(f"{host} has sent {error}")
         except OSError as error:
             tell(f"{host}: {error}")
             await asyncio.sleep(REST)  # it would only come back with the same
+        except asyncio.CancelledError:
+            return None  # the program ends; Python 3.11 would print that as an error of its own
         finally:
             writer.close()
         return None
@@ -67,7 +71,3 @@ def named(certificate: Mapping[str, Any], clients: Sequence[str]) -> str | None:
     """The client whose name the certificate has."""
     names = {name for kind, name in certificate.get("subjectAltName", ()) if kind == "DNS"}
     return next((client for client in clients if client in names), None)
-
-
-def tell(said: str) -> None:
-    print(f"<4>{said}", file=sys.stderr, flush=True)
