@@ -48,6 +48,7 @@ def test_the_observatory_gives_its_best_grade(edge: judges.Edge) -> None:
     assert verdict.score >= 125
 
 
+@pytest.mark.long
 def test_testssl_gives_its_best_grade(edge: judges.Edge) -> None:
     verdict = judges.testssl(edge)
     assert (verdict.grade, verdict.findings) == ("A+", ())
@@ -60,6 +61,7 @@ def test_gixy_finds_nothing(host: Host, printed: str) -> None:
 
 
 @pytest.mark.usefixtures("broken")
+@pytest.mark.long
 def test_each_of_them_sees_what_is_broken(host: Host, edge: judges.Edge) -> None:
     assert "content-security-policy: csp-not-implemented" in judges.observatory(edge).findings
     assert any("TLS1" in finding for finding in judges.testssl(edge, "--protocols").findings)

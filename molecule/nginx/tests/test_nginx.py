@@ -397,6 +397,7 @@ def test_a_client_that_dawdles_is_let_go(host: Host, domain: str) -> None:
     assert all(14 <= int(each) <= 25 for each in seconds)
 
 
+@pytest.mark.long
 def test_fifty_reloads_lose_no_request(host: Host, domain: str) -> None:
     """Visitors on many connections, while certificate, headers and upstream might change again and again."""
     host.check_output("rm -f /run/answers /run/reloaded")
