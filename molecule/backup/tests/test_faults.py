@@ -25,6 +25,12 @@ def verdict(controls: list[dict[str, Any]], control: str) -> tuple[set[str], str
     return {record["status"] for record in found}, "; ".join(record["observed"] for record in found)
 
 
+def fill_a_segment(sql: Sql) -> None:
+    """Of the write-ahead log, which has to be archived then."""
+    sql("SELECT pg_logical_emit_message(false, 'test', 'what nobody can store')")
+    sql("SELECT pg_switch_wal()")
+
+
 @contextmanager
 def network_cut(host: Host) -> Iterator[None]:
     """Nothing gets from the database host to the repository."""
@@ -40,13 +46,11 @@ def test_a_repository_that_was_away_catches_up(
     host: Host, keeper: Host, sql: Sql, archived: Archived, info: Info
 ) -> None:
     """Two backups fail meanwhile; the log waits on the database host, and none of it is lost."""
-    sql("CREATE TABLE IF NOT EXISTS outage (id int)")
     keeper.check_output("systemctl stop pgbackrest")
     host.check_output("systemctl stop pgbackrest")
     try:
         for _ in range(10):
-            sql("INSERT INTO outage VALUES (1)")
-            sql("SELECT pg_switch_wal()")
+            fill_a_segment(sql)
         waiting = "SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'"
         assert int(sql(waiting)) >= 9
         for _ in range(2):
@@ -70,8 +74,7 @@ def test_a_log_beyond_its_limit_is_given_up_and_the_gap_is_seen(
     try:
         with network_cut(host):
             for _ in range(12):
-                sql("INSERT INTO outage VALUES (1)")
-                sql("SELECT pg_switch_wal()")
+                fill_a_segment(sql)
             deadline = time.monotonic() + 120
             while int(sql("SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'")) > 4:
                 assert time.monotonic() < deadline, sql("SELECT * FROM pg_stat_archiver")
@@ -107,8 +110,7 @@ def test_a_full_disk_loses_nothing(host: Host, keeper: Host, sql: Sql, archived:
     with small_disk(keeper, free_mb=8):
         keeper.run(f"dd if=/dev/zero of={REPOSITORY}/filler bs=64k")
         assert keeper.run("systemctl start airworthy-backup@full").rc != 0
-        sql("SELECT pg_logical_emit_message(false, 'test', 'a segment that nobody can store')")
-        sql("SELECT pg_switch_wal()")
+        fill_a_segment(sql)
         log = host.file("/var/log/pgbackrest/app-archive-push-async.log")
         assert "could not push WAL file" in log.content_string
         keeper.check_output(f"rm {REPOSITORY}/filler")
