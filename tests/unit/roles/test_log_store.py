@@ -57,6 +57,7 @@ with program_directory(PROGRAM):
 
 pytestmark = pytest.mark.skipif(not shutil.which(zstd_command.ZSTD), reason="the command zstd is not installed")
 
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     directory = tmp_path / "airworthy"
