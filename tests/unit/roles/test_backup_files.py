@@ -104,6 +104,13 @@ def test_an_explanation_is_not_about_the_interruption() -> None:
     assert "canceled" not in program.explained(errors, "")
 
 
+@pytest.mark.parametrize("status", ["401", "403", "500", "507"])
+@pytest.mark.parametrize("piece", ["retrying after 1{}ms", "retrying after {}.5ms", "<data/0a{}d38492>", "port {}"])
+def test_a_pause_or_a_name_is_not_taken_for_a_status(status: str, piece: str) -> None:
+    errors = f"Save() returned error, {piece.format(status)}: dial tcp 10.0.0.1:8000: connect: connection refused"
+    assert "cannot be reached" in program.explained(errors, "")
+
+
 @pytest.mark.parametrize(
     ("line", "seconds"),
     [

@@ -132,10 +132,10 @@ def alone(state: Path) -> Iterator[None]:
 
 EXPLANATIONS = (
     ("wrong password or no key found", "the key does not open the repository: is {password_file} that of another one?"),
-    ("401", "the repository host does not know this server by the name and password in files_location"),
+    ("401 Unauthorized", "the repository host does not know this server by the name and password in files_location"),
     ("no space left on device|file too big for remaining", "the disk of the repository is full"),
-    (r"\b(500|507)\b", "the repository host could not store it: its disk is full, or fails; its journal says which"),
-    (r"\b403\b", "the repository host refuses that: it only lets this server add to its own repository"),
+    ("500 Internal Server Error|507 Insufficient Storage", "the repository host could not store it: its disk is full, or fails; its journal says which"),
+    ("403 Forbidden", "the repository host refuses that: it only lets this server add to its own repository"),
     (r"x509|tls: |certificate", "the certificates of the two do not fit: ansible-playbook site.yml --tags tls,backup"),
     ("connection refused|no such host|no route|i/o timeout|deadline exceeded", "the repository host cannot be reached"),
     ("INTERNAL_ERROR|EOF|context canceled", "the server on the repository host does not answer as it should"),
