@@ -134,7 +134,10 @@ EXPLANATIONS = (
     ("wrong password or no key found", "the key does not open the repository: is {password_file} that of another one?"),
     ("401 Unauthorized", "the repository host does not know this server by the name and password in files_location"),
     ("no space left on device|file too big for remaining", "the disk of the repository is full"),
-    ("500 Internal|507 Insufficient", "the repository host stored nothing: its disk is full, or fails; see its journal"),
+    (
+        "500 Internal Server Error|507 Insufficient Storage",
+        "the repository host could not store it: its disk is full, or fails; its journal says which",
+    ),
     ("403 Forbidden", "the repository host refuses that: it only lets this server add to its own repository"),
     (r"x509|tls: |certificate", "the certificates of the two do not fit: ansible-playbook site.yml --tags tls,backup"),
     ("connection refused|no such host|no route|i/o timeout|deadline exceeded", "the repository host cannot be reached"),
