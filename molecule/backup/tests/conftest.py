@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture(scope="module")
 def keeper(host: Host) -> Host:
     """The host that keeps the backups of the host under test."""
-    return testinfra.get_host(f"podman://{host.check_output('hostname').replace('roles', 'backup')}")
+    return testinfra.get_host(f"podman://{host.check_output('hostname').replace('recovery', 'keeper')}")
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Host], list
     def examine(host: Host) -> list[dict[str, Any]]:
         name, dest = host.check_output("hostname"), tmp_path_factory.mktemp("controls")
         command = ["ansible-playbook", "molecule/backup/examine.yml", "-i", "molecule/inventory", "-e", f"dest={dest}"]
-        command += ["--limit", "roles,backup"]
+        command += ["--limit", "recovery,backup"]
         result = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=300)
         assert result.returncode == 0, result.stdout + result.stderr
         controls: list[dict[str, Any]] = json.loads((dest / f"{name}.json").read_text())

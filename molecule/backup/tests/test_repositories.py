@@ -32,7 +32,7 @@ SERVICE = "objects"    # of one word, since moto takes the first of several for 
 def apply(host: Host, keeper: Host) -> Callable[..., subprocess.CompletedProcess[str]]:
     """The role on this pair of hosts, with these repositories besides the first one."""
     pair = [end.check_output("hostname") for end in (host, keeper)]
-    others = [f"airworthy-{kind}{release}" for kind in ("roles", "backup") for release in (12, 13)]
+    others = [f"airworthy-{kind}{release}" for kind in ("recovery", "keeper") for release in (12, 13)]
     addresses = {name: testinfra.get_host(f"podman://{name}").check_output("hostname -I").split()[0] for name in others}
 
     def run(*repositories: dict[str, Any]) -> subprocess.CompletedProcess[str]:

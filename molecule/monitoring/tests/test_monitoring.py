@@ -204,7 +204,7 @@ def raise_alerts(host: Host, alerts: dict[str, str], instance: str) -> None:
 
 def converge(host: Host, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = ["ansible-playbook", "molecule/monitoring/converge.yml", "-i", "molecule/inventory", *arguments]
-    command += ["--limit", f"{host.check_output('hostname')},backup"]
+    command += ["--limit", f"{host.check_output('hostname')},neighbor"]
     return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=300)
 
 
