@@ -11,8 +11,8 @@ from ansible_collections.airworthy.stack.plugins.module_utils.catalogue import C
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
-CHAINS = re.findall(r"^(?:SCENARIOS|WITH_SITE) := (.*)$", MAKEFILE, re.MULTILINE)
-SCENARIOS = " ".join([*CHAINS, *re.findall(r"^\tmolecule/run .* (\w+)$", MAKEFILE, re.MULTILINE)]).split()
+CHAINS = re.findall(r"\$\((\w+)\)", " ".join(re.findall(r"^\tmolecule/run (.*)$", MAKEFILE, re.MULTILINE)))
+SCENARIOS = " ".join(re.findall(rf"^(?:{'|'.join(CHAINS)}) := (.*)$", MAKEFILE, re.MULTILINE)).split()
 ROLES = {path.name for path in (ROOT / "roles").iterdir()} - {"preflight"}  # tests/bad_input is its scenario
 PROVED = {line.id: line.proved_by for line in CATALOGUE.values() if line.proved_by}
 
