@@ -66,11 +66,14 @@ def test_another_server_is_not_let_through(host: Host, job: str, port: int) -> N
 
 def test_nobody_gets_past_the_password(host: Host) -> None:
     """What has no password of its own has no port either, and its socket opens for the proxy alone."""
-    for name in ("airworthy-pooler-exporter", "airworthy-edge-exporter"):
-        get = f"curl -s --unix-socket /run/{name}/socket http://localhost/metrics"
+    sockets = {"airworthy-pooler-exporter": "airworthy-pooler-exporter", "mtail": "airworthy-edge-exporter"}
+    for unit, directory in sockets.items():
+        get = f"curl -s --unix-socket /run/{directory}/socket http://localhost/metrics"
         assert host.run(f"runuser -u nobody -- {get}").rc == 7
         assert host.run(f"runuser -u prometheus -g prometheus -G mtail -- {get}").rc == 0
-    assert host.run("ss -Hltnp | grep -E 'mtail|python3'").rc != 0
+        pid = host.check_output(f"systemctl show -P MainPID {unit}")
+        assert pid != "0"
+        assert f"pid={pid}," not in host.check_output("ss -Hltnp")
 
 
 def test_secrets_are_for_root(host: Host) -> None:
