@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -399,11 +400,19 @@ def test_a_client_that_dawdles_is_let_go(host: Host, domain: str) -> None:
 
 @pytest.mark.long
 def test_fifty_reloads_lose_no_request(host: Host, domain: str) -> None:
-    """Visitors on many connections, while certificate, headers and upstream might change again and again."""
+    """Visitors on many connections, while certificate, headers and upstream might change again and again.
+
+    A request that reaches a connection that the edge has just closed is the visitor's to send again (RFC 9113, 6.8).
+    Browsers do; curl of Debian 12 tells an error. So what counts is that the edge answered each one that it took, and
+    that it died on none.
+    """
     host.check_output("rm -f /run/answers /run/reloaded")
+    died = "grep -c 'exited on signal' /var/log/nginx/error.log"
+    before = host.run(died).stdout
+    agent = f"reloads-{secrets.token_hex(8)}"
     ask = (
         f"curl -sS --parallel --parallel-max 20 -o /dev/null -w '%{{http_code}} %{{errormsg}}\\n' --cacert {CA} "
-        f"--resolve {domain}:443:127.0.0.1 'https://{domain}/healthz?[1-100]'"
+        f"-A {agent} --resolve {domain}:443:127.0.0.1 'https://{domain}/healthz?[1-100]'"
     )
     visitor = f"while [ ! -e /run/reloaded ]; do {ask}; done"
     reload = "systemctl reload nginx nginx-waf || { n=failed; break; }"
@@ -411,5 +420,8 @@ def test_fifty_reloads_lose_no_request(host: Host, domain: str) -> None:
     host.check_output(f"({visitor}) >/run/answers 2>/dev/null & visitor=$!; {reloads}; wait $visitor")
     assert host.file("/run/reloaded").content_string == "50\n"
     answers = Counter(host.file("/run/answers").content_string.splitlines())
-    assert set(answers) == {"200 "}
+    assert set(answers) <= {"200 ", "000 Error in the HTTP2 framing layer"}
+    taken = host.check_output(f"grep --no-filename -c {agent} /var/log/nginx/access.log")
+    assert answers["200 "] == int(taken)
+    assert host.run(died).stdout == before
     assert answers["200 "] >= 500
