@@ -57,6 +57,7 @@ controls:
 
 import json
 import secrets
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -145,6 +146,7 @@ class Burst:
     path: str
     allowed: int
     answers: list[Answer]
+    seconds: float
     other: Answer
 
 
@@ -156,9 +158,11 @@ def rush(target: Target, below: str, allowed: int, method: str) -> Burst:
     """Ask for nothing that exists, so that nothing changes whatever the method."""
     path, who = f"{below}airworthy-{secrets.token_hex(4)}", target.new_client()
     length = {} if method == "GET" else {"Origin": target.url(""), "Content-Length": "0"}
+    began = time.monotonic()
     answers = exceed(allowed, lambda: ask(target, path, method=method, headers={**length, **who}))
+    seconds = time.monotonic() - began
     other = ask(target, path, method=method, headers={**length, **target.new_client()})
-    return Burst(below, allowed, answers, other)
+    return Burst(below, allowed, answers, seconds, other)
 
 
 def judge_api(bursts: list[Burst], command: str) -> Control:
@@ -171,7 +175,7 @@ def judge_api(bursts: list[Burst], command: str) -> Control:
             Check(
                 f"{len(burst.answers)} requests at once below {burst.path}",
                 f"{burst.allowed} or a few more served, the others refused with 429",
-                told(burst.answers),
+                f"{told(burst.answers)}, in {burst.seconds:.1f} s",
                 burst.allowed <= served < len(burst.answers) == served + len(refused),
             ),
             Check(

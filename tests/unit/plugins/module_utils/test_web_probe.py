@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from ansible_collections.airworthy.stack.plugins.module_utils import web_probe
+from ansible_collections.airworthy.stack.plugins.module_utils.web_client import Answer
 
 OWN = "https://app.example.org"
 
@@ -43,3 +46,20 @@ def test_the_first_static_file_of_a_page(page: str, found: str) -> None:
 
 def test_without_prefixes_nothing_is_static() -> None:
     assert web_probe.static_file('<script src="/static/client.0123.js">', []) == ""
+
+
+@pytest.mark.parametrize(
+    ("let_through", "asked"),
+    [
+        (100, 232),  # of whom asks at once
+        (231, 232),
+        (232, 464),  # of whom asks slowly: it lets through what it allows meanwhile
+        (900, 928),
+        (9999, 928),  # there is no limit
+    ],
+)
+def test_a_limit_is_asked_until_it_refuses_also_by_a_machine_that_is_slow(let_through: int, asked: int) -> None:
+    numbers = itertools.count()
+    answers = web_probe.exceed(100, lambda: Answer(404 if next(numbers) < let_through else 429))
+    assert len(answers) == asked
+    assert [answer.status for answer in answers].count(429) == max(0, asked - let_through)
