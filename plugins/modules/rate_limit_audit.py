@@ -14,7 +14,9 @@ description:
   - Proves the controls C(edge.rate_auth) and C(edge.rate_api), at level V(deep). It asks like any client, so it belongs
     on the controller or another host (C(delegate_to)), not on the server itself.
   - C(edge.rate_auth) tries to sign in once more than is allowed, one attempt after the other.
-  - C(edge.rate_api) sends more requests at once than are allowed, below each of O(limited).
+  - C(edge.rate_api) sends more requests at once than are allowed, below each of O(limited). A controller
+    that is slow asks on until it is refused, four times as many at most. One that cannot ask a tenth more often than is
+    allowed sees no limit, and says how long it took.
   - With O(probe_key), each of its clients is a new one to the server. Without it, or where the server does not know the
     key, the address of the controller uses up its attempts, and is refused until they are forgotten.
 extends_documentation_fragment:
