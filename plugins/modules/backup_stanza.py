@@ -14,6 +14,8 @@ description:
   - Creates the stanzas that are missing, and starts the unit that backs up where there is no backup yet.
   - A repository that holds the backups of another cluster under that name is left alone, with a warning. So it is when
     a database server was lost and provisioned anew, until the old cluster is restored.
+  - A stanza that is in use, since its log is being archived or a backup made, is waited for, and left as it is when
+    that lasts longer than ten seconds.
 attributes:
   check_mode:
     support: full
@@ -91,12 +93,16 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.airworthy.stack.plugins.module_utils import pgbackrest
+from ansible_collections.airworthy.stack.plugins.module_utils.waiting import wait_for
 
 PGBACKREST = "/usr/bin/pgbackrest"
 # pgBackRest's codes, of errors and of a stanza's status
 MISMATCH = 28
+LOCKED = 50
 NO_BACKUP = 2
 NOT_CREATED = {1, 3}
+# Seconds to wait for a stanza that is in use: archiving in the background takes one or two, a backup minutes or hours.
+LOCK_SECONDS = 10
 
 RESTORE = (
     "The repository holds the backups of another cluster as {stanza}, so this one is not backed up. To have the old "
@@ -129,6 +135,17 @@ class Stanzas:
         code, out, err = self.module.run_command(pgbackrest.command(stanza, *arguments), cwd="/")
         return code, out if code == 0 else out + err
 
+    def pgbackrest_unlocked(self, stanza: str, command: str) -> tuple[int, str]:
+        """What it says when nothing else uses the stanza, or when that did not come to an end in time."""
+        answers: list[tuple[int, str]] = []
+
+        def unlocked() -> bool:
+            answers.append(self.pgbackrest(stanza, command))
+            return answers[-1][0] != LOCKED
+
+        wait_for(unlocked, LOCK_SECONDS, pause=0.5)
+        return answers[-1]
+
     def info(self, stanza: str) -> dict[int, int]:
         code, output = self.pgbackrest(stanza, "--output=json", "info")
         if code:
@@ -136,10 +153,12 @@ class Stanzas:
         return statuses(output, stanza)
 
     def converge(self, stanza: str) -> None:
-        before = self.info(stanza)
-        code, output = self.pgbackrest(stanza, "stanza-create")
-        if code == 0 and missing(before, self.repositories):
+        absent = missing(self.info(stanza), self.repositories)
+        code, output = self.pgbackrest_unlocked(stanza, "stanza-create")
+        if code == 0 and absent:
             self.result["created"].append(stanza)
+        elif code == LOCKED and not absent and not self.module.params["adopt"]:
+            pass  # it is there, and in use
         elif code == MISMATCH:
             self.other_cluster(stanza)
         elif code:
@@ -150,7 +169,7 @@ class Stanzas:
             self.result["foreign"].append(stanza)
             self.module.warn(RESTORE.format(stanza=stanza))
             return
-        code, output = self.pgbackrest(stanza, "stanza-upgrade")
+        code, output = self.pgbackrest_unlocked(stanza, "stanza-upgrade")
         if code:
             why = pgbackrest.reason(output)
             self.module.fail_json(msg=f"stanza {stanza} cannot take another cluster: {why}", **self.result)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from testinfra.host import Host
 
+ROOT = Path(__file__).parents[3]
 REPOSITORY = "/srv/backup/pgbackrest"
 Info = Callable[[], dict[str, Any]]
 
@@ -41,6 +45,25 @@ def test_a_row_and_the_key_are_nowhere_in_the_repository(
 def test_the_key_is_read_by_nobody_else(keeper: Host) -> None:
     file = keeper.file("/etc/pgbackrest/pgbackrest.conf")
     assert (file.user, file.group, file.mode) == ("root", "postgres", 0o640)
+
+
+def test_the_role_is_applied_while_a_backup_is_made(host: Host, keeper: Host) -> None:
+    """A backup, and archiving in the background, hold the stanza's locks, here for as long as the task takes."""
+    locks = [f"/tmp/pgbackrest/app-archive{suffix}.lock" for suffix in ("", "-1")]  # as Debian 12 and 13 name it
+    keep = "systemd-run --unit=in-use --property=User=postgres flock {} flock {} sleep 600"
+    keeper.check_output(keep.format(*locks))
+    try:
+        keeper.check_output(f"timeout 10 sh -c 'while flock --nonblock {locks[1]} true; do sleep 0.1; done'")
+        refused = keeper.run("runuser -u postgres -- pgbackrest --stanza=app stanza-create")
+        assert refused.rc == 50, refused
+        arguments = {"stanzas": ["app"], "directory": REPOSITORY, "unit": "airworthy-backup@full.service"}
+        command = ["ansible", keeper.backend.name, "-i", "molecule/inventory", "-m", "airworthy.stack.backup_stanza"]
+        command += ["-a", json.dumps(arguments)]
+        done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "SUCCESS" in done.stdout, "nothing to do"
+    finally:
+        keeper.check_output("systemctl stop in-use")
 
 
 def test_only_the_two_hosts_talk_to_each_other(host: Host, keeper: Host) -> None:
