@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from live_server import eventually
 from testinfra.host import Host
 
 STATE = "/var/lib/airworthy/files"
@@ -222,8 +223,7 @@ def test_a_backup_that_is_killed_leaves_nothing_in_the_way(host: Host, keeper: H
             assert time.monotonic() - begun < 60
             time.sleep(0.1)
         host.check_output("systemctl kill --kill-whom=main --signal=KILL airworthy-files-backup.service")
-        time.sleep(2)
-        assert backed_up(host) == 0
+        eventually(lambda: backed_up(host) == 0, 30, pause=0.2)
         assert keeper.check_output(f"ls {repository}/locks") != ""
     finally:
         host.check_output("rm /srv/noise")

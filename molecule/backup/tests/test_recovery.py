@@ -112,9 +112,7 @@ def test_a_drill_waits_for_no_long_transaction_and_blocks_nobody(host: Host, sql
     try:
         host.check_output("systemctl start --no-block airworthy-drill.service")
         for _ in range(12):
-            begun = time.monotonic()
-            sql("INSERT INTO busy VALUES (2)")
-            assert time.monotonic() - begun < 3
+            sql("SET lock_timeout = '2s'; INSERT INTO busy VALUES (2)")
             time.sleep(1)
         wait_for(host, WAITING)
         sql("SELECT pg_switch_wal()")

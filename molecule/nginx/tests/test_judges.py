@@ -35,11 +35,11 @@ def broken(host: Host) -> Iterator[None]:
             "-e 's/^ssl_protocols .*/ssl_protocols TLSv1 TLSv1.2 TLSv1.3;/' "
             "-e 's/^ssl_ciphers .*/ssl_ciphers ALL:@SECLEVEL=0;/' tls.conf "
             "&& echo 'server { listen 127.0.0.1:9; location /files { alias /srv/files/; } }' >>default.conf "
-            "&& reload-edge nginx"
+            "&& reload-nginx nginx"
         )
         yield
     finally:
-        host.check_output("cp -a /run/judged/. /etc/nginx && rm -r /run/judged && reload-edge nginx")
+        host.check_output("cp -a /run/judged/. /etc/nginx && rm -r /run/judged && reload-nginx nginx")
 
 
 def test_the_observatory_gives_its_best_grade(edge: judges.Edge) -> None:

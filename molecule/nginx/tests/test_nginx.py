@@ -114,7 +114,7 @@ def sign_in(host: Host, domain: str) -> Callable[..., Counter[str]]:
 def test_ten_attempts_to_sign_in_and_no_more(host: Host, sign_in: Callable[..., Counter[str]]) -> None:
     assert sign_in(60, "127.0.0.21") == {"400": 10, "429": 50}
     assert sign_in(1, "127.0.0.22") == {"400": 1}, "another client is not affected"
-    host.check_output("reload-edge nginx")
+    host.check_output("reload-nginx nginx")
     assert sign_in(1, "127.0.0.21") == {"429": 1}, "a reload forgets nothing"
 
 
@@ -326,7 +326,7 @@ def detecting(host: Host) -> Iterator[None]:
     rules = "/etc/nginx-waf/conf.d/modsecurity.conf"
 
     def switch(mode: str) -> None:
-        host.check_output(f"sed -i 's/^SecRuleEngine .*/SecRuleEngine {mode}/' {rules} && reload-edge nginx-waf")
+        host.check_output(f"sed -i 's/^SecRuleEngine .*/SecRuleEngine {mode}/' {rules} && reload-nginx nginx-waf")
 
     switch("DetectionOnly")
     yield
