@@ -120,10 +120,10 @@ def domain(host: Host) -> str:
 
 
 def once_counted(host: Host) -> Scrape:
-    """The figures with all requests so far: the log is read in its order, and the last one is a TRACE of ours."""
-    last = 'nginx_http_requests_total{method="other",status="4xx"}'
+    """The figures with all requests so far: the log is read in its order, and the last one is of ours."""
+    last = 'nginx_http_requests_total{method="DELETE",status="308"}'
     before = scrape(host, PORTS["nginx"]).value(last)
-    host.check_output(f"curl -s -o /dev/null -X TRACE -H 'Host: {domain(host)}' http://localhost/")
+    host.check_output(f"curl -s -o /dev/null -X DELETE -H 'Host: {domain(host)}' http://localhost/")
     return until(host, "nginx", lambda seen: seen.value(last) == before + 1)
 
 
@@ -177,9 +177,10 @@ def test_the_requests_of_a_fire_drill_are_counted_as_such(host: Host) -> None:
 def test_the_log_may_be_rotated(host: Host) -> None:
     redirected = 'nginx_http_requests_total{method="other",status="308"}'
     before = once_counted(host).value(redirected)
+    writes_to = "ls -l $(pgrep -x nginx | sed 's,.*,/proc/&/fd,') | grep --quiet '/nginx/{}$'"
+    assert host.run(writes_to.format("access.log")).rc == 0
     host.check_output("logrotate --force /etc/logrotate.d/nginx")
-    old = "ls -l $(pgrep -x nginx | sed 's,.*,/proc/&/fd,') | grep --quiet access.log.1$"
-    eventually(lambda: host.run(old).rc == 1, 30, pause=0.2)
+    eventually(lambda: host.run(writes_to.format("access.log.1")).rc == 1, 30, pause=0.2)
     host.check_output(f"curl -s -o /dev/null -X ROTATED -H 'Host: {domain(host)}' http://localhost/")
     until(host, "nginx", lambda seen: seen.value(redirected) == before + 1)
 
