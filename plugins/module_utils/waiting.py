@@ -10,10 +10,15 @@ from typing import Any
 
 
 def wait_for(
-    true: Callable[[], Any], seconds: float, *, pause: float, sleep: Callable[[float], None] | None = None
+    said: Callable[[], Any],
+    seconds: float,
+    *,
+    pause: float,
+    enough: Callable[[Any], Any] = bool,
+    sleep: Callable[[float], None] | None = None,
 ) -> Any:
-    """What it says as soon as that is true, or when the time is over. It is asked at least once."""
+    """What is said as soon as that is enough, or when the time is over. It is asked at least once."""
     deadline = time.monotonic() + seconds
-    while not (said := true()) and time.monotonic() < deadline:
+    while not enough(last := said()) and time.monotonic() < deadline:
         (sleep or time.sleep)(pause)
-    return said
+    return last

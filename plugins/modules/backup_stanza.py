@@ -137,14 +137,10 @@ class Stanzas:
 
     def pgbackrest_unlocked(self, stanza: str, command: str) -> tuple[int, str]:
         """What it says when nothing else uses the stanza, or when that did not come to an end in time."""
-        answers: list[tuple[int, str]] = []
-
-        def unlocked() -> bool:
-            answers.append(self.pgbackrest(stanza, command))
-            return answers[-1][0] != LOCKED
-
-        wait_for(unlocked, LOCK_SECONDS, pause=0.5)
-        return answers[-1]
+        answer: tuple[int, str] = wait_for(
+            lambda: self.pgbackrest(stanza, command), LOCK_SECONDS, pause=0.5, enough=lambda said: said[0] != LOCKED
+        )
+        return answer
 
     def info(self, stanza: str) -> dict[int, int]:
         code, output = self.pgbackrest(stanza, "--output=json", "info")

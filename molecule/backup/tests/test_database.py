@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from live_server import eventually
 from testinfra.host import Host
 
 ROOT = Path(__file__).parents[3]
@@ -53,7 +54,7 @@ def test_the_role_is_applied_while_a_backup_is_made(host: Host, keeper: Host) ->
     keep = "systemd-run --unit=in-use --property=User=postgres flock {} flock {} sleep 600"
     keeper.check_output(keep.format(*locks))
     try:
-        keeper.check_output(f"timeout 10 sh -c 'while flock --nonblock {locks[1]} true; do sleep 0.1; done'")
+        eventually(lambda: keeper.run(f"flock --nonblock {locks[1]} true").failed, 10, pause=0.1)
         refused = keeper.run("runuser -u postgres -- pgbackrest --stanza=app stanza-create")
         assert refused.rc == 50, refused
         arguments = {"stanzas": ["app"], "directory": REPOSITORY, "unit": "airworthy-backup@full.service"}

@@ -218,10 +218,7 @@ def test_a_backup_that_is_killed_leaves_nothing_in_the_way(host: Host, keeper: H
     try:
         keeper.check_output("touch /run/begun")
         host.check_output("systemctl start --no-block airworthy-files-backup.service")
-        begun = time.monotonic()
-        while not keeper.check_output(f"find {repository}/data -newer /run/begun -type f"):
-            assert time.monotonic() - begun < 60
-            time.sleep(0.1)
+        eventually(lambda: keeper.check_output(f"find {repository}/data -newer /run/begun -type f"), 60, pause=0.1)
         host.check_output("systemctl kill --kill-whom=main --signal=KILL airworthy-files-backup.service")
         eventually(lambda: backed_up(host) == 0, 30, pause=0.2)
         assert keeper.check_output(f"ls {repository}/locks") != ""
@@ -238,10 +235,7 @@ def test_a_server_that_dies_in_mid_upload_leaves_no_pieces(host: Host, keeper: H
     """A piece under the name of an index would make the repository unreadable, and nobody could replace it."""
     keeper.check_output(f"head -c 100 /dev/urandom > {repository}/index/{'0' * 64}")
     keeper.check_output("systemctl kill --signal=KILL airworthy-files-server")
-    begun = time.monotonic()
-    while not keeper.socket("tcp://:::8000").is_listening:
-        assert time.monotonic() - begun < 30
-        time.sleep(0.5)
+    eventually(lambda: keeper.socket("tcp://:::8000").is_listening, 30, pause=0.5)
     assert not keeper.file(f"{repository}/index/{'0' * 64}").exists
     assert start(host, "backup"), said(host, "backup")
     keeper.check_output(f"rm -r {REPOSITORIES}/.torn")

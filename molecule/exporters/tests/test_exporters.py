@@ -129,14 +129,14 @@ def once_counted(host: Host) -> Scrape:
 
 def until(host: Host, job: str, true: Callable[[Scrape], bool]) -> Scrape:
     """The first scrape of which it is true."""
-    seen: list[Scrape] = []
 
-    def asked() -> bool:
-        seen.append(scrape(host, PORTS[job]))
-        return true(seen[-1])
+    def ask() -> Scrape:
+        return scrape(host, PORTS[job])
 
-    eventually(asked, 30, lambda: "\n".join(seen[-1].lines), pause=0.2)
-    return seen[-1]
+    found: Scrape = eventually(
+        lambda: seen if true(seen := ask()) else None, 30, lambda: "\n".join(ask().lines), pause=0.2
+    )
+    return found
 
 
 # What is told

@@ -53,8 +53,6 @@ class Answers:
         self.params = {"stanzas": ["app"], "repositories": [1], "adopt": False, **params}
         self.status = status
         self.commands = commands
-        self.warnings: list[str] = []
-        self.warn = self.warnings.append
 
     def run_command(self, command: list[str], cwd: str) -> tuple[int, str, str]:
         if command[-1] == "info":
@@ -62,6 +60,9 @@ class Answers:
         codes = self.commands[command[-1]]
         code = codes.pop(0) if len(codes) > 1 else codes[0]
         return code, "", "ERROR: unable to acquire lock" if code == LOCKED else ""
+
+    def warn(self, warning: str) -> None:
+        """Of what is foreign, which is in the result, too."""
 
     def fail_json(self, msg: str, **_result: Any) -> None:
         raise Failed(msg)
